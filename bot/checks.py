@@ -24,7 +24,7 @@ class RepairFailed(Exception):
 class Finding:
     """The result of a check; `fix` says exactly what to do.
 
-    `repair` does that, where it is safe without asking.
+    `repair` does that, if it is safe without asking.
     """
 
     level: Level
@@ -94,7 +94,7 @@ def root_cause(error: BaseException) -> BaseException:
 
 
 def connection_fix(error: BaseException, variable: str, url: str, otherwise: str) -> str:
-    """What to do where no connection to the http(s) address of a variable could be made."""
+    """What to do if no connection to the http(s) address in a variable can be made."""
     text = str(root_cause(error))
     for sign, scheme, fix in _CONNECTION_FIXES:
         if sign in text and url.startswith(scheme):

@@ -149,7 +149,7 @@ class Undeliverable(BotError):
 
 
 class Suspended(BotError):
-    """The turn waits for a person; `suspend` gives its claim up."""
+    """The turn waits for a person; `suspend` releases its claim."""
 
 
 class Superseded(BotError):

@@ -48,7 +48,7 @@ TERMINAL: frozenset[RunStatus] = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """One Slack thread. `team_id` holds the enterprise id where an event has no team."""
+    """One Slack thread. `team_id` holds the enterprise id if an event has no team."""
 
     team_id: str
     channel_id: str
@@ -111,9 +111,9 @@ class Record:
     files: str = ""
     """What is kept of the message's files: the content of text files, the names of others."""
     outputs: tuple[FunctionOutput, ...] = ()
-    """Of an answer: the calls that were made for it, with their outputs for the model."""
+    """For an answer: the calls that were made for it, with their outputs for the model."""
     evicted: bool = False
-    """Its text was deleted to free memory; who wrote it and when is left."""
+    """Its text was deleted to free memory; the author and the time remain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +164,11 @@ class Run:
     doubtful: bool = False
     """Whether the server was down since it began, and may have lost the run."""
     takes_calls: bool = False
-    """Whether it may end with calls. Otherwise the engine handles calls that it was not asked for.
+    """Whether it may end with calls. If not, the engine itself handles calls that the model makes
+    anyway.
     """
     after: str = ""
-    """Of a run that has been given the outputs of its calls: the newest item from before."""
+    """For a run that was given the outputs of its calls: the newest item before them."""
 
 
 @dataclass(frozen=True, slots=True)

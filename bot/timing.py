@@ -156,8 +156,8 @@ class EngineTiming:
     """A stream that no turn has taken over is closed after this long."""
     reopen_patience: float = 5.0
     acceptance: float = 10.0
-    """How long the start of a run waits for a server to accept or refuse the request, where the
-    run lives as long as the request."""
+    """How long the start of a run waits for a server to accept or refuse the request, if the run
+    lives as long as the request."""
     stop_grace: float = 1.0
     """How long a run may take to end after a stop, before its turn ends without it."""
     rerun_pause: float = 2.0

@@ -1,4 +1,4 @@
-"""What operators do with this command line, for the audit log."""
+"""Writes what operators do on the command line to the audit log."""
 
 import sys
 
@@ -7,7 +7,7 @@ from bot.telemetry import audit_log
 
 
 def record(settings: Settings, event: audit_log.Event, **fields: audit_log.Value) -> None:
-    """Write a line. Standard output is the answer of the command, so that a line for it goes to
+    """Write a line. Standard output is for the result of the command, so audit lines go to
     standard error."""
     with audit_log.opened(settings.bot_audit_log, sys.stderr):
         audit_log.record(event, **fields)

@@ -1,6 +1,6 @@
 """`bot dead`: lists, retries and deletes dead letters.
 
-Texts of messages are shown only on request.
+The texts of messages are shown only on request.
 """
 
 import json

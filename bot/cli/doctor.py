@@ -1,6 +1,6 @@
-"""`bot doctor`: looks at everything a deployment needs, one check after the other.
+"""`bot doctor`: checks everything a deployment needs, one check after another.
 
-One line for each, with the exact fix; the checks themselves live beside what they check.
+Prints one line per check, with the exact fix. The checks are next to the code that they check.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from bot.settings import Settings
 from bot.tools.config import load_tools
 
 CHECK_SECONDS = 40.0
-"""A check that takes longer is given up."""
+"""Seconds after which a check is given up."""
 NOT_IN_A_RELEASE = ("webhook", "worker", "port", "health port")
 """Checks that a first deploy cannot pass yet: its processes and their machine do not exist."""
 LENIENT_IN_A_RELEASE = ("redis",)
@@ -43,7 +43,7 @@ class Line:
 
 Report = Callable[[Line], None]
 ReportRepair = Callable[[str, str], None]
-"""Takes the name of a check, and what was done for it or why nothing was."""
+"""Called with the name of a check, and what was repaired or why nothing was."""
 
 
 async def repair(lines: Iterable[Line], report: ReportRepair) -> bool:
@@ -145,7 +145,7 @@ async def _look(check: Check) -> Finding:
     except TimeoutError:
         return failed(f"no answer within {CHECK_SECONDS:.0f} s", "is there a firewall between?")
     except Exception as error:
-        # One check that breaks must not hide what the others find.
+        # A check that crashes must not hide the findings of the others.
         return failed(f"the check itself broke: {type(error).__name__}", "please report this")
 
 

@@ -23,7 +23,7 @@ class Verdict:
 
 
 def explain_idle(found: Findings) -> Verdict:
-    """What became of the message, or of the newest one where the thread is meant."""
+    """What became of the message, or of the newest one if the link is that of the thread."""
     why, do = _explain(found)
     return Verdict("has nothing to do", why, do)
 

@@ -179,7 +179,7 @@ def check_changes(loaded: Settings, id: str, changes: Mapping[str, Any]) -> None
 
 async def change(loaded: Settings, id: str, changes: Mapping[str, Any], ai_key: str | None) -> None:
     """Save changed settings. A key of the AI server is tried first. Raises ClickException, and
-    ConfigError where only the deployment's own settings apply."""
+    ConfigError if only the deployment's own settings apply."""
     _demand_installations(loaded)
     own = await _own_id(loaded)
     async with open_shards(loaded) as shards:

@@ -16,8 +16,8 @@ from bot.settings import Settings
 
 REMEMBERED = 5_000
 FRESH_SECONDS = 300.0
-"""How long a text that was allowed is not checked again: a turn sends the same text to several
-calls of the AI server."""
+"""Seconds for which an allowed text is not checked again: a turn sends the same text in several
+calls to the AI server."""
 
 
 class Checker(Protocol):

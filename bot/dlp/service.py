@@ -26,7 +26,7 @@ LONGEST_REASON = 200
 
 
 def _shown(reason: object) -> object:
-    """A reason on one line, cut; "" for None."""
+    """A reason on one line, shortened; "" for None."""
     return " ".join(reason.split())[:LONGEST_REASON] if isinstance(reason, str) else reason or ""
 
 

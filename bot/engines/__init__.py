@@ -3,9 +3,8 @@
 An engine keeps conversations and runs models on them. Three adapters: `responses`, `assistants`,
 `echo`; plug-ins may add others.
 
-Calls that change something may be repeated after a crash or a timeout: `again=True` says
-that an earlier attempt of this very step may have reached the server, and the engine looks before
-it acts.
+Calls that change something may be repeated after a crash or a timeout. `again=True` means that an
+earlier attempt at the same step may have reached the server: the engine looks before it acts.
 """
 
 import importlib
@@ -36,11 +35,11 @@ class RunRequest:
     """An empty value is up to the engine: the settings apply, or the assistant's own values."""
     turn_id: str
     again: bool = False
-    """An earlier attempt to start this very run may have reached the server."""
+    """An earlier attempt to start this run may have reached the server."""
     failed: frozenset[str] = frozenset()
     """Ids of runs of this turn that failed. They are not adopted; the messages may be kept."""
     files: Mapping[str, Sequence[Attachment]] = field(default_factory=dict)
-    """The files of the messages by their ts; empty where the engine `appends`."""
+    """The files of the messages by their ts; empty if the engine `appends`."""
     restarted: bool = False
     """A run for some of the messages was cancelled on this conversation. If part of that run is
     left there, `start` raises ConversationGone.
@@ -63,8 +62,8 @@ class RunRequest:
     outputs: tuple[FunctionOutput, ...] = ()
     """One for each call that `asked_by` ended with."""
     earlier: tuple[FunctionOutput, ...] = ()
-    """Those of all rounds before, in order. Without `asked_by` the conversation lacks them: they
-    were made on another one in the same turn."""
+    """The outputs of all earlier rounds, in order. Without `asked_by` the conversation lacks them,
+    because the calls were made on another conversation of the same turn."""
 
     @property
     def takes_calls(self) -> bool:
@@ -126,11 +125,11 @@ class Engine(Protocol):
     def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
         """Yield progress until the run has ended; another process may follow it again at any time.
 
-        The last update is `completed` (or `cancelled`, where `cancel` was called), or has calls and
-        is `completed` or `requires_action`. Every other end raises RunFailed. Past the
-        deadline the run is cancelled and RunFailed("deadline") raised.
-        ConversationGone means that the run and its conversation are lost. A caller that does not
-        read it to the end must close it (`aclosing`), which closes a stream.
+        The last update is `completed` (or `cancelled`, if `cancel` was called), or has calls and
+        is `completed` or `requires_action`. Every other end raises RunFailed. Past the deadline
+        the run is cancelled and RunFailed("deadline") raised. ConversationGone means that the run
+        and its conversation are lost. A caller that does not read it to the end must close it
+        (`aclosing`), which closes a stream.
         """
         ...
 

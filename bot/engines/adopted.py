@@ -1,4 +1,4 @@
-"""Adopted runs: their id was lost in a crash, and only their items in the conversation are
+"""Adopted runs: their ids were lost in a crash, so only their items in the conversation are
 known."""
 
 from bot.engines import conversations

@@ -32,7 +32,7 @@ LIST_BYTES = 24 * MIB
 SMALLEST_PAGE = 1
 _JSON = re.compile(r"(application|text)/([\w.-]+\+)?json\b(?!-)", re.IGNORECASE)
 PAGES = 200
-"""Maximum pages of one list: a server may return the same page for ever."""
+"""Maximum pages of one list: a server may return the same page forever."""
 
 
 class Api:

@@ -132,7 +132,7 @@ class EngineChecks:
         return ok(f"{self._engine.name} at {server}: a conversation was begun and deleted")
 
     async def _with_address(self, finding: Finding, error: BotError) -> Finding:
-        """The finding, with the right address where the server has its API at another path."""
+        """The finding, with the right address if the server has its API at another path."""
         base = self._settings.openai_base_url
         if base is None or not _is_no_api(error):
             return finding
@@ -279,7 +279,7 @@ def guess_addresses(base: str) -> list[str]:
 
 
 def judge_shutdown(model: str, date: str, today: datetime.date) -> Finding:
-    """`date` is the server's `shutdown_date`, YYYY-MM-DD; empty where it names none."""
+    """`date` is the server's `shutdown_date`, YYYY-MM-DD; empty if it names none."""
     try:
         end = datetime.date.fromisoformat(date)
     except ValueError:

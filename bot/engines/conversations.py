@@ -191,7 +191,7 @@ async def erase(api: Api, conversation_id: str) -> None:
 
 
 async def demand_gone(api: Api, *path: str) -> None:
-    """Raise RunFailed where a conversation, item or response is still there.
+    """Raise RunFailed if a conversation, item or response is still there.
 
     Some servers answer 200 but keep it, or 404 because they cannot delete at all.
     """

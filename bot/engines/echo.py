@@ -1,6 +1,6 @@
 """The engine without an AI: its answer shows the messages that the conversation holds.
 
-A line `call NAME {"argument": 1}` of the last message calls a function of this name, where there is
+A line `call NAME {"argument": 1}` of the last message calls the function of this name, if there is
 one; the answer then shows what came of it. Lines behind a line `then` are called one round later.
 
 For `bot try` and tests. Conversations are stored in one SQLite file, so that they survive the
@@ -78,7 +78,7 @@ async def open_echo(settings: Settings) -> AsyncIterator["EchoEngine"]:
 
 
 class EchoEngine:
-    """`bot.engines.Engine` over a SQLite file, or over memory where `path` is `:memory:`.
+    """`bot.engines.Engine` over a SQLite file, or in memory if `path` is `:memory:`.
 
     An answer's first word comes after `first` seconds and each further one after `word` seconds.
     """

@@ -1,5 +1,4 @@
-"""The part of a request that a conversation already holds, because an earlier attempt was
-stored."""
+"""Finds the part of a request that a conversation already holds from an earlier attempt."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ from bot.engines.requests import as_item
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """How many of the messages, which outputs, and the item that an answer or call follows."""
+    """How many messages and which outputs the conversation holds, and the item after which an
+    answer or call comes."""
 
     messages: int = 0
     outputs: frozenset[str] = frozenset()

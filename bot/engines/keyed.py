@@ -109,7 +109,7 @@ def account_of(key: str) -> str:
 
 async def try_key(settings: Settings, key: str) -> str:
     """Why a key does not work with the AI server and model; "" if it does."""
-    from bot.engines.checks import open_checks  # not needed where engines run
+    from bot.engines.checks import open_checks  # not needed by workers
 
     own = settings.model_copy(update={"openai_api_key": SecretStr(key)})
     async with open_checks(own) as checks:

@@ -45,7 +45,8 @@ async def overtaken(
 
 
 def answered_places(items: Sequence[Item], request: RunRequest) -> list[int]:
-    """Where the request's messages end among the items, for each time that they were answered.
+    """The places where the request's messages end among the items, one for each time they were
+    answered.
 
     Only the newest messages count: an earlier turn may have had the same words.
     """

@@ -17,8 +17,8 @@ from bot.engines.size import count_tokens
 from bot.engines.transport import JSON_TOKENS, WINDOWS, TooLarge
 
 NEXT_ADDRESS = 0.25
-"""Seconds after which the next address of a host is tried, too (RFC 8305): in networks where IPv6
-leads nowhere, the first one does not answer."""
+"""Seconds after which the next address of a host is tried, too (RFC 8305): without working IPv6,
+the first one does not answer."""
 
 
 class Pools:

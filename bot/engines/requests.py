@@ -38,7 +38,7 @@ class Requests:
         self._missing = missing
         self._refused: set[str] = set()
         self._reduced: dict[str, frozenset[str]] = {}
-        """Names of reductions that the server needs, by model and tools."""
+        """Names of the reductions that the server needs, by model and tools."""
         self.in_foreground = False
         """Whether the server streams only without `background`."""
 

@@ -100,7 +100,7 @@ class RunDraft:
 
     @property
     def ended(self) -> bool:
-        """Whether the server has stopped working on it."""
+        """Whether the server has finished with the run."""
         return self.run is not None and self.status not in WORKING
 
     def update(self) -> Update:
@@ -109,7 +109,7 @@ class RunDraft:
 
 
 def waiting_calls(run: Item) -> tuple[FunctionCall, ...]:
-    """The calls that a run waits for; none where it does not wait."""
+    """The calls that a run waits for; none if it does not wait."""
     if run.get("status") != PAUSED:
         return ()
     action = fields(fields(run.get("required_action")).get("submit_tool_outputs"))

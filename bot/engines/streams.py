@@ -31,7 +31,7 @@ class LiveStream:
         self.is_vital = False
         """Whether the run ends with its stream."""
         self.is_displaced = False
-        """Whether another run has taken its place: this one is polled from now on."""
+        """Whether another run has taken its place; this run is polled from now on."""
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         self._reader = asyncio.current_task()

@@ -1,5 +1,4 @@
-"""Whether a run is still worked on: a server that restarts may show a lost one as in progress for
-ever."""
+"""Detects lost runs: a server that restarts may report a lost run as in progress forever."""
 
 import time
 from dataclasses import dataclass, field
@@ -32,7 +31,7 @@ class Watch:
     _since: float = field(default_factory=time.monotonic)
 
     def see(self, draft: Seen) -> None:
-        """Note what the run shows now."""
+        """Note the current state of the run."""
         seen = (draft.events, draft.status, len(draft.text))
         if seen != self._seen:
             self._seen, self._since = seen, time.monotonic()

@@ -1,6 +1,6 @@
 """The worker's part of a process: the claim loop with its engine, and the upkeep of old data.
 
-Imported only where it runs: `bot web` needs none of it.
+Imported only by processes that run it: `bot web` needs none of it.
 """
 
 import asyncio

@@ -142,7 +142,7 @@ class Settings(BaseSettings):
     bot_redis_memory_mb: int = Field(
         0,
         ge=0,
-        description="Memory in MB that Redis may use, where the server has no limit of its own "
+        description="Memory in MB that Redis may use, if the server has no limit of its own "
         "(`maxmemory`): from 80 % on the oldest records are deleted. 0: no limit.",
     )
     port: int = Field(3000, ge=0, le=65535, description="Port of `bot web` and `bot run`.")

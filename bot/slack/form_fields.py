@@ -75,7 +75,7 @@ def read_field(name: str, schema: Any, *, required: bool) -> Field:
 
 
 def _without_null(schema: Payload) -> Payload:
-    """The schema of the value where a field may also be null, in the form that Pydantic writes."""
+    """The schema of the value if a field may also be null, in the form that Pydantic writes."""
     kinds, options = schema.get("type"), schema.get("anyOf")
     if isinstance(kinds, list) and (only := [kind for kind in kinds if kind != "null"])[1:] == []:
         return {**schema, "type": only[0] if only else None}

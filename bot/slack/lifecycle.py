@@ -20,7 +20,7 @@ from bot.telemetry.log import log
 REMOVALS = frozenset({"app_uninstalled", "tokens_revoked"})
 ACCESS = frozenset({"team_access_granted", "team_access_revoked"})
 EVENTS = tuple(sorted(REMOVALS | ACCESS))
-"""Subscribed to only where workspaces install the bot themselves."""
+"""Subscribed to only if workspaces install the bot themselves."""
 SAME_MOMENT = 2.0
 """Slack's times are whole seconds: for events this close to the installation, its token decides."""
 

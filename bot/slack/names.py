@@ -47,7 +47,7 @@ class Names:
         return people | named | {each: handles[each] for each in groups if each in handles}
 
     async def _workspace(self, thread: Thread, asker: str) -> str:
-        """The workspace whose groups are meant: with an org-wide installation the asker's."""
+        """The workspace of the groups: with an org-wide installation, the asker's."""
         if not thread.team_id.startswith("E"):
             return thread.team_id
         person = await self._people.find(asker) if asker else None

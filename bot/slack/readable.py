@@ -48,7 +48,7 @@ def as_attachment(file: File, kind: FileKind, data: bytes) -> Attachment:
 
 
 def as_thumbnail(file: File, data: bytes) -> Attachment:
-    """Slack's own rendering of an image whose format models do not accept."""
+    """Slack's own rendering of an image in a format that models do not accept."""
     for mark, mimetype in _PICTURES:
         if data.startswith(mark):
             return Attachment(file.name, mimetype, "image", data)

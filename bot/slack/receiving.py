@@ -10,7 +10,7 @@ from bot.store.shards import shard_of
 FEW = 8
 """Up to this many requests are not a burst. Some take long, because they call Slack."""
 HUNG_SECONDS = 2.0
-"""A shard whose oldest request has waited for so long counts as hung: its requests need no CPU."""
+"""Seconds after which a shard with an open request counts as hung: its requests need no CPU."""
 
 
 class Receiving:

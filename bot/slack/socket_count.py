@@ -64,7 +64,7 @@ def parse_hello(data: object) -> int:
 
 
 def judge_connections(note: str | None, now: float) -> Finding | None:
-    """From the note of `counting`; None where all connections are of this deployment."""
+    """From the note of `counting`; None if all connections are of this deployment."""
     try:
         at, theirs, ours = (note or "").split()
         others, age = int(theirs) - int(ours), now - float(at)

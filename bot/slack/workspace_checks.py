@@ -32,7 +32,7 @@ class WorkspaceChecks:
         self._clock = clock
 
     def all(self) -> tuple[Check, ...]:
-        """Nothing to check where there is only the workspace of `SLACK_BOT_TOKEN`."""
+        """Nothing to check if there is only the workspace of `SLACK_BOT_TOKEN`."""
         if self._settings.slack_client_id is None:
             return ()
         return (Check("workspaces", self.workspaces, ("redis", "encryption")),)

@@ -44,7 +44,7 @@ class Workspace:
     @property
     def is_configurable(self) -> bool:
         """Whether its admins may change its settings: not those of one of many workspaces of an
-        organization, and not where there is only the operator's own."""
+        organization, and not if the operator's own is the only one."""
         return self.settings.slack_client_id is not None and not self.id.startswith("E")
 
 
@@ -117,7 +117,7 @@ def _limit(operators: Settings, own: WorkspaceSettings, name: str) -> float | No
 
 
 class PerWorkspace(Generic[T]):
-    """Something that each workspace has one of, built when it is first needed.
+    """One object per workspace, built when it is first needed.
 
     It uses the shard of the id under which the workspace is looked up, where that id's threads are:
     one workspace may be found by its own id and by its organization's.
@@ -138,7 +138,7 @@ class PerWorkspace(Generic[T]):
         self._built: OrderedDict[tuple[str, int], tuple[Workspace, T]] = OrderedDict()
 
     async def find(self, id: str) -> T | None:
-        """That of a workspace, or None if the bot is not installed there. Raises
+        """The object of a workspace, or None if the bot is not installed there. Raises
         StoreUnavailable."""
         workspace = await self._workspaces.find(id)
         return None if workspace is None else self.at(workspace, id)
@@ -148,11 +148,11 @@ class PerWorkspace(Generic[T]):
         return await self._workspaces.find(id)
 
     def at(self, workspace: Workspace, id: str) -> T:
-        """That of a workspace that was found by this id."""
+        """The object of a workspace that was found by this id."""
         return self.of(workspace, self._shards.of(id))
 
     def of(self, workspace: Workspace, store: Store) -> T:
-        """That of a workspace in a shard; after a reinstallation it is another one."""
+        """The object of a workspace in a shard; a reinstallation replaces it."""
         key = workspace.id, store.number
         known = self._built.get(key)
         if known is None or known[0] is not workspace:
@@ -163,5 +163,5 @@ class PerWorkspace(Generic[T]):
         return known[1]
 
     def all(self) -> list[T]:
-        """Those that are built now."""
+        """The objects that exist now."""
         return [built for _, built in self._built.values()]

@@ -27,7 +27,7 @@ T = TypeVar("T")
 THREADS_AT_ONCE = 25
 """A record may have 400 kB, an inbox 1,000 messages."""
 BYTES = 1_000_000
-"""What is written at once."""
+"""Bytes that are written at one time."""
 REMEMBERED = 500_000
 """Threads that are known to be in the file; beyond that a thread may be in it twice."""
 OF_A_THREAD = frozenset(
@@ -105,7 +105,7 @@ class Backup:
         await self._connection.execute_many([c for line in lines for c in self._commands(line)])
 
     async def mark_as_older(self) -> None:
-        """What was done after the backup is unknown: see `bot.store.recovery`."""
+        """Mark that later changes are unknown: see `bot.store.recovery`."""
         keys = self._keys
         await self._connection.execute_many(
             [

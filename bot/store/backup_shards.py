@@ -14,7 +14,7 @@ from bot.store.placement import Placement
 from bot.store.shards import Shards
 
 AT_ONCE = 500
-"""Lines that are sorted by shard at once."""
+"""Lines that are sorted by shard at one time."""
 
 
 async def write_backup(shards: Shards, path: Path) -> Copied:

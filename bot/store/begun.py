@@ -1,4 +1,4 @@
-"""Conversations that were begun lately, remembered beside Redis.
+"""Conversations that were begun recently, remembered outside Redis.
 
 A conversation's id is only in Redis and in the worker that began it. If Redis comes back with an
 older state and the worker is gone, the question would be asked again in another conversation.

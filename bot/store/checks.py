@@ -1,4 +1,4 @@
-"""The checks of Redis for `bot doctor`. INFO alone is enough where a host forbids CONFIG."""
+"""The checks of Redis for `bot doctor`. INFO alone is enough if a host forbids CONFIG."""
 
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -208,7 +208,7 @@ class RedisChecks:
         return set_on_server(self._place.url, self._settings, name, value)
 
     async def _config(self, name: str) -> str | None:
-        """A setting of the server; None where CONFIG is forbidden."""
+        """A setting of the server; None if CONFIG is forbidden."""
         try:
             reply = await self._connection.execute("CONFIG", "GET", name)
         except (StoreUnavailable, ResponseError):

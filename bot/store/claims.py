@@ -10,7 +10,7 @@ from bot.store.corrupt import read_count, read_each
 from bot.store.workspace_settings import WorkspaceSettings
 
 InterruptReason = Literal["stop", "reset", "late"]
-"""Why a turn is to end. `late`: it is to begin again, since an older message has arrived."""
+"""Why a turn is to end. `late`: it is to begin again, because an older message has arrived."""
 CLOCK_SKEW = 2.0
 """Seconds by which Slack's clock and Redis's may differ."""
 
@@ -88,7 +88,7 @@ class Claim:
     """Tools that are allowed in the thread, by who allowed them."""
 
     interrupt: InterruptReason | None = None
-    """Set where a turn that is resumed was interrupted."""
+    """The pending interrupt of a resumed turn, if any."""
     restored_at: float = 0.0
     """When an older state of Redis was last noticed, in epoch seconds of the server; 0: never."""
 
@@ -103,8 +103,8 @@ class Claim:
 
     @property
     def maybe_done(self) -> bool:
-        """Whether a step may be done although the journal lacks it: the question is older than the
-        last rollback of Redis to an older state."""
+        """Whether a step may be done although the journal lacks it: Redis was rolled back to an
+        older state after the question was asked."""
         asked_at = min(float(message.ts) for message in self.messages)
         return self.restored_at > 0 and asked_at < self.restored_at + CLOCK_SKEW
 

@@ -1,4 +1,4 @@
-"""Writes of a turn that share the round trip of its next one."""
+"""Writes of a turn that share the round trip of its next write."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -51,7 +51,7 @@ class Deferred:
         return replace(self, values={**self.values, step: text})
 
     def without(self, made: "Deferred") -> "Deferred":
-        """What is left after the writes `made`, which were taken from this earlier."""
+        """The remaining writes after `made`, which were taken from this earlier."""
         left = {
             step: text for step, text in self.values.items() if made.values.get(step) is not text
         }

@@ -64,12 +64,12 @@ class Findings:
     author: str = ""
     """Its author, as far as that is known."""
     refused: tuple[str, ...] = ()
-    """People who were informed here lately that they may not use the bot."""
+    """People who were informed here recently that they may not use the bot."""
     history: tuple[Record, ...] = ()
     owed: tuple[str, ...] = ()
     """The ts of messages that the AI server gets with the next question."""
     approvals: tuple[Approval, ...] = ()
-    """What people are asked for and have not decided."""
+    """The approvals that people have not decided yet."""
 
 
 class Inspection:

@@ -43,7 +43,8 @@ class Installation:
 
 @dataclass(frozen=True, slots=True)
 class InstallState:
-    """What may be known of an installation without its key; `removed_at` is 0 while it lasts."""
+    """The facts about an installation that need no key; `removed_at` is 0 while it is
+    installed."""
 
     name: str
     installed_at: float

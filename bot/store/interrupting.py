@@ -26,7 +26,7 @@ class Asker:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Everyone who asked for the end of a turn; `text` is how it is stored."""
+    """All people who asked for the end of a turn; `text` is the stored form."""
 
     text: str
     people: Sequence[Asker]

@@ -134,7 +134,8 @@ class Turn:
         `work(again)`: with `again`, an earlier attempt may have taken effect without being
         recorded, so `work` looks for its result before it repeats it. The errors `undone_by` mean
         that the work had no effect: the step then counts as not begun. Raises Paused, and begins
-        nothing, while one of the keys `unless` exists. `deferred`: so is the record of the value.
+        nothing, while one of the keys `unless` exists. With `deferred`, the record of the value is
+        deferred.
         """
         with self._span(step):
             again = await self._intend(step, unless, rider)
@@ -247,7 +248,8 @@ class Turn:
         self._steps[step.name] = text
 
     def family(self, step: Step[Any]) -> dict[str, str]:
-        """The recorded values of all steps whose name begins like this one, by what follows."""
+        """The recorded values of all steps whose name begins with this prefix, by the rest of the
+        name."""
         prefix = step.name
         return {
             name.removeprefix(prefix): value
@@ -303,4 +305,4 @@ class Turn:
 
 
 def _ignore(_: InterruptReason) -> None:
-    """For callers that take no interrupts."""
+    """The default for callers that handle no interrupts."""

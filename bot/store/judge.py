@@ -1,4 +1,4 @@
-"""What `bot doctor` makes of what a Redis server reports."""
+"""The findings of `bot doctor` about what a Redis server reports."""
 
 from collections.abc import Mapping
 from typing import Any

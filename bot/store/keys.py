@@ -113,7 +113,7 @@ class Keys:
 
     @property
     def begun(self) -> str:
-        """Stream of the conversations begun lately, which `web` remembers for a rollback."""
+        """Stream of the conversations begun recently, which `web` remembers for a rollback."""
         return self.name("begun")
 
     @property
@@ -148,7 +148,8 @@ class Keys:
         return self.name("speakers", thread.key)
 
     def adopted(self, thread: Thread) -> str:
-        """Whether a thread older than our data is `ours` or of `others`, according to Slack."""
+        """Whether a thread that is older than our data is `ours` or of `others`, according to
+        Slack."""
         return self.name("adopted", thread.key)
 
     def overheard(self, thread: Thread) -> str:

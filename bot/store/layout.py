@@ -42,8 +42,7 @@ class Note(ABC):
         self._failure: StoreUnavailable | None = None
 
     async def check(self) -> None:
-        """Look once, and write the note where there is none. Raises WrongLayout and
-        StoreUnavailable.
+        """Look once, and write the note if there is none. Raises WrongLayout and StoreUnavailable.
 
         Calls that wait for a look share its failure: while a server hangs, they would queue up
         behind one timeout each.
@@ -107,7 +106,8 @@ class Layout(Note):
             raise WrongLayout("REDIS_URL", f"names one server twice: address {place} and another")
 
     async def _has_data(self, note: str) -> bool:
-        """Whether a bot with this note has worked here. On a cluster its shards are elsewhere."""
+        """Whether a bot with this note has worked here. On a cluster its shards may be on other
+        nodes."""
         numbers = _NOTE.fullmatch(note)
         if numbers is None:
             return False

@@ -1,4 +1,4 @@
-"""A lease: work that only one process of the deployment does at a time."""
+"""Leases: work that only one process of the deployment does at a time."""
 
 from bot.store.connection import Connection
 from bot.store.keys import Keys

@@ -1,4 +1,4 @@
-"""How many calls of this process use a Redis server at once."""
+"""Limits how many calls of this process use a Redis server at once."""
 
 import asyncio
 from weakref import WeakKeyDictionary

@@ -1,8 +1,7 @@
-"""The memory that records take: measured, reduced where conversations are idle, freed when it is
-full.
+"""The memory that records take: measured, reduced for idle conversations, freed when it is full.
 
-The texts of a record serve to rebuild a conversation, for titles and for exports. Where they are
-gone, a rebuild reads Slack's thread instead. So a full Redis gives them up first.
+The texts of a record serve to rebuild a conversation, for titles and for exports. If they are
+gone, a rebuild reads Slack's thread instead. So they are the first data that a full Redis drops.
 """
 
 import asyncio
@@ -27,16 +26,16 @@ from bot.store.records import (
 from bot.store.scripts import Call
 
 SAMPLE = 50
-"""Conversations that an estimate looks at."""
+"""Conversations in the sample of an estimate."""
 ASSUMED_BYTES = 3_000
-"""Bytes of a turn while there is none to look at."""
+"""Bytes of a turn if there is none to measure."""
 REPLAYED = "replay_"
 """The first part of the ids of conversations that live in the record alone: these are not cut."""
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """The memory of the server in bytes; `limit` is 0 where there is none."""
+    """The memory of the server in bytes; `limit` is 0 if there is none."""
 
     used: int
     limit: int
@@ -56,7 +55,7 @@ class Batch:
 
 
 def judge_memory(info: object, budget: int) -> Memory | None:
-    """The reply to INFO; `budget` in bytes counts where the server has no limit of its own."""
+    """The reply to INFO; `budget` in bytes counts if the server has no limit of its own."""
     if not isinstance(info, dict) or "used_memory" not in info:
         return None
     return Memory(int(info["used_memory"]), int(info.get("maxmemory", 0)) or budget)
@@ -75,7 +74,7 @@ class RecordSpace:
         return await self._writer.compresses()
 
     async def memory(self, budget: int) -> Memory | None:
-        """The memory of the server; None where it does not report that."""
+        """The memory of the server; None if it does not report that."""
         try:
             return judge_memory(await self._connection.execute("INFO", "memory"), budget)
         except ResponseError:
@@ -100,8 +99,7 @@ class RecordSpace:
     async def evict(self, threads: Sequence[Thread]) -> int:
         """Delete the texts of the records of idle conversations; returns how many had some.
 
-        Of what people wrote it stays known who wrote it and when: rights and deletions depend on
-        that.
+        The authors and times stay, because rights and deletions depend on them.
         """
         return await self._rewrite(threads, lambda lines, _: _evicted(lines))
 

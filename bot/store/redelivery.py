@@ -21,7 +21,7 @@ from bot.telemetry.log import log
 LEAST = 100
 """The minimum number of messages that a shard remembers; the shards of a server share the rest."""
 SELDOM = 10
-"""How much less often Redis is asked while there is nothing to redeliver."""
+"""How much less often Redis is checked while there is nothing to redeliver."""
 
 Deliver = Callable[[], Awaitable[object]]
 
@@ -77,7 +77,8 @@ class Redelivery:
                 await self._delivered.wait()
 
     async def look(self) -> str:
-        """Return when an older state was noticed last, and remember conversations begun lately."""
+        """Return when an older state was last noticed, and remember conversations begun
+        recently."""
         pulse = ("HGET", self._keys.pulse, "restored_at")
         restored_at, begun = await self._connection.execute_many([pulse, self._begun.command])
         self._begun.read(begun)

@@ -1,8 +1,8 @@
 """Which worker serves which shards of a server.
 
 A worker process enters itself in the roster of each server, for the length of a lease. All of them
-see the same list and derive the same shares from it, so nothing has to be agreed on. Where their
-views differ for a moment, a shard has more workers or fewer: that costs commands or time, never a
+see the same list and derive the same shares from it, so they need not agree on anything. If their
+views differ for a moment, a shard has more workers or fewer. That costs commands or time, never a
 message, because a claim needs no share.
 """
 

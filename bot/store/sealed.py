@@ -62,7 +62,7 @@ class Sealed:
         return self._lent(name, await self._connection.execute("GET", self._keys.lent(name)))
 
     async def take(self, name: str) -> str | None:
-        """The same, once."""
+        """Take a secret that was lent: like `peek`, but it can be taken only once."""
         return self._lent(name, await self._connection.execute("GETDEL", self._keys.lent(name)))
 
     async def redeem(self, name: str, kind: Kind, row: str, secret: str) -> bool:

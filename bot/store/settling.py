@@ -95,7 +95,7 @@ class Settling(InboxPart):
         """End the turn without an answer: its messages become a dead letter.
 
         With a `dependency` the letter is retried once that recovers. Its conversation may hold
-        external content: how far the turn came is not known here.
+        external content: how far the turn got is unknown here.
         """
         letter = DeadLetter.of(claim, reason, dependency)
         ending = Ending(claim.messages, {"external": 1}, tuple(records), letter=letter)

@@ -1,9 +1,9 @@
 """The shards: the workspaces with all their data, spread over hash tags, and so over servers.
 
-A workspace lives in the shard that the hash of its id names: of the first part of the keys of its
-threads, which is the organization's id where that has installed the bot as a whole. Shards share
-nothing, so one that is down stops only its own workspaces. What belongs to no workspace (links that
-are under way, notes for `bot doctor`) is in the first shard, `home`.
+A workspace lives in the shard that the hash of its id names. The id is the first part of the keys
+of its threads: that of the organization, if the bot is installed for all of it. Shards share
+nothing, so one that is down stops only its own workspaces. What belongs to no workspace (links
+that are under way, notes for `bot doctor`) is in the first shard, `home`.
 """
 
 import asyncio

@@ -155,8 +155,8 @@ CallOutcome = Literal["done", "not_run", "unknown", "input_required"]
 class Called:
     """The result of a call: `text` is for the model, `label` for people.
 
-    `outcome` is `unknown` where it may have taken effect and no result came back, and
-    `input_required` where the tool asks the person for something first; `request` is what it asks.
+    `outcome` is `unknown` if it may have taken effect and no result came back, and
+    `input_required` if the tool asks the person for something first; `request` is what it asks.
     `open_world`: the result may hold what anyone wrote.
     """
 
@@ -188,7 +188,7 @@ GENERATION = Step("rebuild", int)
 """The number of the current `Generation`."""
 REORDERED = Step("reordered", Reordered)
 OVERFULL = Step("overfull", bool)
-"""The conversation has to be shortened."""
+"""The conversation must be shortened."""
 ARCHIVED = Step("archived", float)
 """When the conversation that was archived meanwhile was last used."""
 ANSWER = Step("answer", Answer)
@@ -207,7 +207,7 @@ WHOLE_ANSWER = Step("file:answer", str)
 CARDS = Step("steps", tuple[Card, ...])
 """The task cards of the first streamed message."""
 GIVEN_UP = Step("given_up", GivenUp)
-"""Only the apology is left to do."""
+"""The turn is given up: only the apology remains to be posted."""
 WAITS = Step("waits", Waits)
 BUSY_NOTICE = Step("busy_notice", bool)
 """The person was informed that a deletion waits for running answers."""
@@ -235,7 +235,7 @@ class Generation:
 
     @property
     def conversation(self) -> Step[Conversation]:
-        """The conversation, where the generation begins with a new one."""
+        """The conversation, if the generation begins with a new one."""
         return Step(f"conversation:{self.number}", Conversation)
 
     def append(self, ts: str) -> Step[str]:

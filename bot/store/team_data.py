@@ -1,4 +1,4 @@
-"""All data of one workspace: its busy threads, and its deletion after the bot was removed."""
+"""Finds and deletes the data of one workspace after the bot was removed from it."""
 
 from collections.abc import AsyncIterator
 

@@ -179,7 +179,7 @@ class Located(Topology):
                 await self._let_go(other)
 
     async def _let_go(self, host: Host) -> None:
-        """Close the idle connections to another server. Where addresses come and go, as in
+        """Close the idle connections to another server. If addresses keep changing, as in
         Kubernetes, the oldest are forgotten."""
         await self._clients[host].connection_pool.disconnect(inuse_connections=self._breaks_off)
         if len(self._clients) > ADDRESSES:

@@ -42,7 +42,7 @@ class Spent:
 
     @classmethod
     def of(cls, usage: Usage, microdollars: int, *, turns: int) -> "Spent":
-        """The sum of one charge."""
+        """The sum of one charge alone."""
         return cls(
             turns,
             usage.input_tokens,
@@ -116,7 +116,7 @@ class Charge:
         ]
 
     def facts(self, claim: Claim, *, turns: int) -> dict[str, Any]:
-        """What the script adds."""
+        """The amounts that the script adds."""
         spent = Spent.of(self.usage, self.microdollars, turns=turns)
         return {
             "day": day_of(claim.taken_at),

@@ -71,7 +71,8 @@ class Workers:
         )
 
     async def trust_server(self) -> None:
-        """Take the next server for the one before: it was stopped in order and lost nothing."""
+        """Treat the next server as the previous one, which was stopped cleanly and lost
+        nothing."""
         await self._connection.execute("HDEL", self._keys.pulse, "run_id")
 
     async def wake(self, threads: Sequence[Thread]) -> None:

@@ -1,4 +1,4 @@
-"""The time that an attempt at a turn spends in calls of its dependencies."""
+"""Measures the time that an attempt at a turn spends in calls of its dependencies."""
 
 import time
 from collections import Counter
@@ -8,7 +8,7 @@ from contextvars import ContextVar
 class Timeline:
     """Seconds that one attempt spent in calls, by service (`ai`, `slack`).
 
-    Each moment counts once, also where calls overlap: calls of Slack while the AI server works (a
+    Each moment counts once, even if calls overlap: calls of Slack while the AI server works (a
     status, a growing answer) are not counted, since they delay nothing.
     """
 

@@ -265,7 +265,7 @@ class Accounts:
         return [name for name in self._servers if await self.find(team_id, user_id, name)]
 
     async def disconnect(self, team_id: str, user_id: str, server: str) -> bool:
-        """Delete the account's tokens, and revoke them where the server offers that. Returns
+        """Delete the account's tokens, and revoke them if the server supports that. Returns
         whether there were any."""
         name = _row(team_id, user_id, server)
         found = await self._readable(self._shards.of(team_id).sealed.find(KIND, name))

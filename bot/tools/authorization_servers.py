@@ -47,7 +47,7 @@ class AuthorizationServers:
         return Home(url, is_internal_host(urlsplit(url).hostname or ""))
 
     async def revoke(self, server: str, credential: Credential) -> bool:
-        """Revoke the tokens where the server offers that. Returns whether it did."""
+        """Revoke the tokens if the server supports that. Returns whether it did."""
         return await (await self.client()).revoke(credential, self.home(server, credential))
 
     async def aclose(self) -> None:

@@ -56,7 +56,7 @@ class ServerConfig(_Strict):
     """Whether a server with `auth = "person"` is internal, so that its authorization server may be,
     too. By default its host decides: see `is_internal_host`."""
     client_id: str = ""
-    """Our client at its authorization server, where it was registered by hand."""
+    """Our client at its authorization server, if it was registered by hand."""
     client_secret: str = Field("", repr=False)
     server_side: bool = False
     """Whether the AI server calls the tools itself (Responses only). It gets the `headers`."""

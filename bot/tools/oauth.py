@@ -202,7 +202,7 @@ class OAuth:
             raise httpx2.ConnectError(str(error)) from None
 
     async def revoke(self, credential: Credential, home: Home) -> bool:
-        """Revoke the tokens where the server offers that. Returns whether it did."""
+        """Revoke the tokens if the server supports that. Returns whether it did."""
         if not credential.revocation_url:
             return False
         token = credential.refresh_token or credential.access_token

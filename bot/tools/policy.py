@@ -20,7 +20,7 @@ def decide(
 
     `config` is None for our own tools, which read only. `read_external`: the turn has read content
     that its requester did not write (web, files, other people's text); such content may contain
-    instructions, so a write needs approval even where the policy allows it.
+    instructions, so a write needs approval even if the policy allows it.
     """
     if config is None:
         return "allow" if tool.read_only else "ask"

@@ -1,4 +1,4 @@
-"""A question's way through the engine: conversation -> messages -> run -> answer."""
+"""A question on its way through the engine: conversation -> messages -> run -> answer."""
 
 from dataclasses import replace
 

@@ -72,8 +72,8 @@ class Calling:
             await run_together(works, self.interrupt, self.services.stop_grace)
 
     async def _is_refused(self) -> bool:
-        """Whether the person who asked has lost the right to use the bot, perhaps while the turn
-        was suspended."""
+        """Whether the person who asked may no longer use the bot, for example since the turn was
+        suspended."""
         message, channel = self.request.last, self.turn.claim.channel
         return bool(await self.services.rights.refusal(message, channel))
 
@@ -159,7 +159,8 @@ class Calling:
         *,
         again: bool,
     ) -> Called:
-        """Make the call, unless it was denied, or has effects and may have been made before."""
+        """Make the call, unless it was denied, or may have been made before and is not
+        repeatable."""
         tool = pending.tool
         if tool.server_side:
             return approved(tool, verdict)

@@ -61,7 +61,8 @@ def _was_hosted(turn: Turn) -> bool:
 
 
 def _heard_others(turn: Turn, request: Request) -> bool:
-    """Other people's words, files, link previews and forwarded messages."""
+    """Whether the messages hold other people's words, files, link previews or forwarded
+    messages."""
     known, given = request.conversation, turn.recall(steps.ENGINE_INPUT)
     requester = request.last.user_id
     if known is not None and known.user_id != requester:

@@ -47,9 +47,9 @@ async def load_files(
 
 
 async def _load(services: Services, message: Message, kinds: Collection[str]) -> Loaded:
-    """Load the files of a message, and await the transcripts that its recordings do not have yet.
+    """Load the files of a message, and note which recordings have no transcript yet.
 
-    The await is stored before the last look at the file: no transcript is missed between the two.
+    The note is stored before the file is checked for the last time, so no transcript is missed.
     """
     files, routing = services.files, services.store.routing
     loaded = await files.load(message.files, kinds)

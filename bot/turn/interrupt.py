@@ -48,13 +48,14 @@ class Interrupt:
             self.on_cancel()
 
     def keep_order(self) -> None:
-        """Answer the taken messages, even if older ones arrive late."""
+        """From now on, ignore older messages that arrive late: the turn answers the ones it
+        has."""
         self.can_begin_again = self.late = False
         if not self.raised.is_set():
             self.cancelled.clear()
 
     def check_order(self) -> None:
-        """Raise OutOfOrder where the turn is to begin again."""
+        """Raise OutOfOrder if the turn is to begin again."""
         if self.begins_again:
             raise OutOfOrder
 
@@ -73,7 +74,7 @@ class Interrupt:
             self.waiting = False
 
     async def idle_between(self, items: AsyncIterator[T]) -> AsyncIterator[T]:
-        """The items; the turn is `idle` while it waits for the next one."""
+        """Yield the items of an iterator; the turn is `idle` while it waits for the next one."""
         while True:
             self.waiting = True
             try:

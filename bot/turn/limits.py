@@ -1,4 +1,4 @@
-"""Counts the usage of turns, and checks it against the limits before a run."""
+"""Checks the limits before a run, and divides the usage of a turn among its authors."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -151,9 +151,9 @@ class Limits:
         return Verdict(frozenset(), (*notes, note))
 
     async def may_go_on(self, turn: Turn, used: Usage | None, messages: Sequence[Message]) -> bool:
-        """Whether a turn that has `used` so much by now may start another run.
+        """Whether a turn that has `used` this much may start another run.
 
-        What it has used is counted in the end only; until then it is reserved.
+        Usage is counted when the turn settles; until then it is reserved.
         """
         thread, used = turn.claim.thread, used or Usage()
         cost = microdollars(self._prices, self._settings.openai_model, used) or 0

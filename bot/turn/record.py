@@ -21,7 +21,7 @@ OUTAGES = frozenset(
         "stream_cut",
     }
 )
-"""Reasons of failed runs that are not caused by the messages: these are sent again."""
+"""Reasons for which a run fails whatever the messages are: these are sent again."""
 MAX_OWED = 200
 """Maximum messages owed to a conversation: bounds Redis while a server fails for days."""
 

@@ -1,4 +1,5 @@
-"""Order without waiting: a turn begins at once, and again if an older message arrives.
+"""Keeps messages in order without waiting: a turn begins at once, and again if an older message
+arrives.
 
 Slack does not deliver in order. An older message that arrives before the run has ended joins the
 turn: the run is cancelled, and the turn begins again with both. The same holds for files that
@@ -15,7 +16,7 @@ from bot.telemetry.log import log
 from bot.turn.rounds_so_far import add_usage, rounds_of
 
 MOST_TIMES = 5
-"""Times that a turn begins again; messages that are later still are answered by the next one."""
+"""How often a turn begins again. Messages that arrive even later are answered by the next turn."""
 REDONE = (steps.ENGINE_INPUT, steps.ADMISSION, steps.UNREAD, steps.KEPT_FILES)
 """Steps that depend on the messages of a turn."""
 
@@ -59,8 +60,9 @@ async def begin_again(turns: Turns, engine: Engine, turn: Turn, error: OutOfOrde
 
 
 def _touched(turn: Turn, engine: Engine, number: int) -> bool:
-    """Whether the conversation holds what the turn must not find there when it begins again: one
-    that it began itself was filled from a history that may hold the late messages already."""
+    """Whether the turn has added to its conversation, which it then cannot use when it begins
+    again. A conversation that the turn began itself counts: its history may contain the late
+    messages."""
     names = [Generation(n).conversation.name for n in range(number + 1)]
     began = turn.journal.keys() & {mark + name for name in names for mark in "?="}
     return bool(began) or (engine.appends and _appended(turn, number))

@@ -17,7 +17,7 @@ KEPT_CHARS = 4_000
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """A run that ended with calls, and what is known of each call."""
+    """A run that ended with calls, and the result of each call, if known."""
 
     asked: Asked
     called: tuple[Called, ...]
@@ -51,7 +51,7 @@ def usage_of_rounds(turn: Turn) -> Usage | None:
 
 
 def add_usage(first: Usage | None, second: Usage | None) -> Usage | None:
-    """The sum; None if neither is known."""
+    """The sum of two usages; None if neither is known."""
     if first is None or second is None:
         return first or second
     return Usage(*(a + b for a, b in zip(astuple(first), astuple(second), strict=True)))

@@ -1,4 +1,4 @@
-"""One run: started as soon as the server accepts it, and followed to its end."""
+"""One run: started once the throttle allows it, and followed to its end."""
 
 import time
 from contextlib import aclosing
@@ -34,7 +34,7 @@ class Runner:
     async def run(self, run_request: RunRequest, step: Step[Run]) -> Result:
         """Start the run of a step and follow it.
 
-        Raises RunFailed, and OutOfOrder where the turn is to begin again.
+        Raises RunFailed, and OutOfOrder if the turn is to begin again.
         """
         if run_request.asked_by:
             self.interrupt.keep_order()
@@ -52,7 +52,7 @@ class Runner:
         return run, update
 
     async def _start(self, run_request: RunRequest, step: Step[Run]) -> Run | None:
-        """Start a run, as fast as the server accepts them; None if it is no longer wanted."""
+        """Start a run as soon as the throttle allows it; None if it is no longer wanted."""
         throttle, is_begun = self.services.throttle, self.turn.is_begun(step)
         waits = throttle.is_limited and not is_begun
         run: Run | None = None

@@ -51,11 +51,11 @@ class Services:
     rerun_pause: float
     """Seconds before a failed run is repeated; doubled before it is repeated once more."""
     rollover_messages: int
-    """Number of messages after which a conversation is summarized in a new one."""
+    """Number of messages after which the thread continues in a new conversation with a summary."""
     answer_messages: int
     """Maximum number of messages of an answer; a longer one is attached as a file."""
     command_prefix: str
-    """The first part of the commands' names."""
+    """The prefix of the commands' names."""
     defaults: WorkspaceSettings
     """The settings of the workspace, behind those of its channels."""
     url: str
@@ -63,4 +63,5 @@ class Services:
 
 
 FindServices = Callable[[str], Awaitable[Services | None]]
-"""Takes the first part of a thread's key; None if the bot is not installed in that workspace."""
+"""Finds the services of a workspace by its id (the first part of a thread's key); None if the bot
+is not installed there."""

@@ -65,7 +65,7 @@ async def cancel(engine: Engine, run: Run) -> None:
 
 
 async def leave_run(turn: Turn, services: Services, run: Run, run_request: RunRequest) -> None:
-    """Go on without a run; a background task cancels and charges it.
+    """Continue without a run; a background task cancels and charges it.
 
     The thread continues in a new conversation: the server may keep that of the run locked.
     """

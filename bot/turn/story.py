@@ -35,7 +35,7 @@ class Story:
         await self.reply.show(self.whole(update))
 
     async def show_card(self, card: Card) -> None:
-        """Show the card of a call; one with the same id is replaced."""
+        """Show the card of a call. It replaces the card with the same id."""
         self.cards[card.id] = card
         await self.reply.show(self.whole(Update("in_progress")))
 

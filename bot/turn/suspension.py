@@ -1,4 +1,5 @@
-"""Asks people for approval: a card for each question, and a turn that is suspended until then."""
+"""Asks people for approval: posts a card for each question and suspends the turn until they
+decide."""
 
 import hashlib
 import json
@@ -25,7 +26,7 @@ def digest(*parts: object) -> str:
 
 
 def can_decide(turn: Turn, requester: str) -> bool:
-    """Whether there is anyone to ask."""
+    """Whether there is a person who may decide."""
     return bool(turn.claim.channel.approvers) or not requester.startswith(APP)
 
 

@@ -118,8 +118,8 @@ class Throttle:
                 await self._rest_elsewhere(self._runs, seconds)
 
     async def _rest_elsewhere(self, bucket: str, seconds: float) -> None:
-        """Pause in the other shards; turns look in their own one only. One that is down is left
-        out."""
+        """Pause in the other shards, because turns check only their own. A shard that is down is
+        skipped."""
         others = [store for store in self._shards if store is not self._store]
         rests = (store.pace.rest(bucket, seconds) for store in others)
         with suppress(TimeoutError):
@@ -166,7 +166,7 @@ class PacedEngine(EngineWrapper):
             return await self._engine.start(request)
 
     async def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
-        """A run that lives as long as its request may be refused only here."""
+        """A run that lives as long as its request may be refused as late as here."""
         try:
             async with aclosing(self._engine.follow(run, conversation)) as updates:
                 async for update in updates:

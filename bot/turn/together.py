@@ -1,4 +1,4 @@
-"""Independent work of a turn at the same time."""
+"""Runs independent work of a turn concurrently."""
 
 import asyncio
 from collections.abc import Coroutine, Sequence

@@ -92,7 +92,7 @@ async def end_without_answer(
     requests: tuple[Message, ...],
     conversation: Conversation | None,
 ) -> Answer:
-    """Settle a turn of deletions only, or of stops when nothing is running any more."""
+    """Settle a turn that has only deletions, or only stops when nothing is running."""
     owed = conversation.owed if conversation else None
     await services.store.inbox.settle(turn.claim, answered=(), owed=owed)
     return Answer("", outcome="stop" if requests else "retracted")
@@ -101,7 +101,7 @@ async def end_without_answer(
 async def turn_away(
     turn: Turn, services: Services, requests: tuple[Message, ...], admission: Admission
 ) -> Answer:
-    """Explain why there is no answer, unless that was explained before."""
+    """Post the reason why the requests are refused, unless it was shown before, and settle."""
     if admission.note:
         async with services.replies.open(turn, requests[-1]) as reply:
             await reply.finish(Answer(admission.note, outcome="refused"))
@@ -112,11 +112,11 @@ async def turn_away(
 async def settle_found(
     turn: Turn, services: Services, request: Request, reply: Reply
 ) -> Answer | None:
-    """Settle with an answer that Slack holds but a restored Redis does not know; None if there is
-    none.
+    """Settle with the answer that Slack holds, if Redis was restored to a state without it; None
+    if Slack holds none.
 
-    A conversation begun since that state becomes the thread's again. Messages that the answer does
-    not cover wait for the next turn.
+    A conversation that is newer than the restored state is mapped to the thread again. Messages
+    that the answer does not cover wait for the next turn.
     """
     found = await reply.find_whole()
     if found is None:
@@ -132,7 +132,7 @@ async def settle_found(
         return None
     said = [Record("user", m.text, m.ts, m.user_id) for m in done if m.kind == "message"]
     said.append(Record("assistant", text, turn.claim.messages[0].ts))
-    # Redis does not know what tools the answer used: assume that it holds external content.
+    # Redis does not know which tools the answer used: assume external content.
     await services.store.inbox.settle(
         turn.claim, answered=done, records=said, kept=kept, external=True
     )
@@ -149,7 +149,7 @@ def conversation_named_by(turn: Turn, ending: Mapping[str, str]) -> Conversation
 async def answer_to(
     turn: Turn, services: Services, request: Request, reply: Reply, interrupt: Interrupt
 ) -> Answer:
-    """Do what the last message asks for."""
+    """Carry out the request: a reset, a stop, or a question for the engine."""
     kind = request.last.kind
     if kind == "reset":
         return await reset(turn, services, request)
@@ -162,7 +162,8 @@ async def answer_to(
 
 
 async def reset(turn: Turn, services: Services, request: Request) -> Answer:
-    """Forget the thread's conversation; a legal hold keeps it until it ends."""
+    """Forget the thread's conversation. Under a legal hold the request is kept until the hold
+    ends."""
     is_held = await services.store.hold.is_on()
     record_deletion(request.last, "conversation", held=is_held)
     if is_held:
@@ -172,7 +173,8 @@ async def reset(turn: Turn, services: Services, request: Request) -> Answer:
 
 
 async def forget(turn: Turn, services: Services, conversation: Conversation | None) -> Answer:
-    """Forget the thread's conversation: here immediately, on the server now or by the sweep."""
+    """Forget the thread's conversation: in Redis immediately, on the AI server now or with the
+    next sweep."""
     store = services.store
     if conversation is None and turn.recall(steps.FORGOTTEN) is None:
         words = with_prefix(NOTHING_TO_FORGET, services.command_prefix)

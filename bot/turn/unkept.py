@@ -1,6 +1,6 @@
-"""Results of tools that may not be kept: the AI server loses them once the turn has ended.
+"""Results of tools that may not be kept: they are deleted from the AI server after the turn.
 
-The next turn begins a new conversation from our record, which does not hold them.
+The next turn begins a new conversation from our record, which does not contain them.
 """
 
 from bot.jobs.forget import delete_now

@@ -18,7 +18,7 @@ REMEMBERED = 35 * DAY
 
 
 class Keyless:
-    """For how long the key of an engine has been missing."""
+    """How long the key of an engine has been missing."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

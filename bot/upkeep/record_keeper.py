@@ -1,8 +1,8 @@
 """Keeps records small, and Redis from filling up.
 
-Records of conversations that have been idle for a day are compressed and shortened. Where memory is
-short, the records of the conversations that have been idle longest are deleted, and the admins are
-warned once. Messages are always accepted. Under a legal hold nothing is shortened or deleted.
+Records of conversations that have been idle for a day are compressed and shortened. If memory is
+short, the records of the longest idle conversations are deleted, and the admins are warned once.
+Messages are always accepted. Under a legal hold nothing is shortened or deleted.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ DAY = 86400.0
 SHORT, NEARLY_FULL = 0.8, 0.9
 """Parts of the memory from which records are deleted: those idle for a day, then all idle ones."""
 SPARE = 0.05
-"""How much less of the memory is in use after that."""
+"""The part of the memory that is freed at one time."""
 WARNED_SECONDS = int(7 * DAY)
 SQUEEZED = "records_squeezed_to"
 """The mark of the time up to which the records of idle conversations are small."""
@@ -54,7 +54,7 @@ class RecordKeeper:
         self._squeeze_at = 0.0
 
     async def keep(self) -> None:
-        """Check every few seconds, for ever."""
+        """Check every few seconds, forever."""
         while True:
             await asyncio.sleep(self._timing.check)
             try:

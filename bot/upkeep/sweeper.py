@@ -1,9 +1,9 @@
 """The daily sweep: archives idle conversations, deletes old feedback and orphans.
 
-One process sweeps at a time. Progress is in Redis, so the next sweep continues where one stopped:
-idle conversations leave their index one by one, orphans when the server has deleted them. Ages are
-measured by Redis's clock, which also recorded the last use: a machine with a wrong clock must not
-archive conversations in use.
+One process sweeps at a time. Progress is in Redis, so the next sweep continues where the last one
+stopped: idle conversations leave their index one by one, orphans when the server has deleted them.
+Ages are measured by Redis's clock, which also recorded the last use: a machine with a wrong clock
+must not archive conversations in use.
 """
 
 import asyncio
@@ -33,8 +33,8 @@ DELETES_AT_ONCE = 4
 LEASE, LEASE_SECONDS = "sweep", 120.0
 
 Fate = Literal["gone", "refused", "unanswered", "given_up"]
-"""The fate of an orphan. `unanswered`: the server is down, too slow, or rate-limits us. `given_up`:
-its key of the AI server has been gone for weeks."""
+"""What happened to an orphan. `unanswered`: the server is down, too slow, or rate-limits us.
+`given_up`: its key of the AI server has been gone for weeks."""
 FindEngine = Callable[[str], Awaitable[Engine | None]]
 """Finds the engine that made a conversation by its name; None without its key."""
 

@@ -27,7 +27,7 @@ class ActiveThread:
         self._check: asyncio.Task[None] | None = None
 
     def begin(self, turn: Turn) -> Interrupt:
-        """Begin a turn, or begin it again. Only a stop or a reset is still wanted then."""
+        """Begin a turn, or begin it again. A pending stop or reset is kept."""
         reason = self.interrupt.reason
         self.turn, self.claim = turn, turn.claim
         self.interrupt = Interrupt(can_begin_again=can_begin_again(turn))
@@ -37,9 +37,9 @@ class ActiveThread:
         return self.interrupt
 
     def hear(self, interrupt: Interrupt, reason: InterruptReason) -> None:
-        """Note an interrupt that Redis holds, for the turn that `interrupt` belongs to.
+        """Note an interrupt from Redis, for the turn that `interrupt` belongs to.
 
-        It comes again with each heartbeat, so a check that fails is repeated.
+        Each heartbeat repeats it, so a check that fails is retried.
         """
         if reason == "late":
             interrupt.set(reason)
@@ -111,8 +111,8 @@ class ActiveThreads(dict[str, ActiveThread]):
 
     @property
     def starting(self) -> int:
-        """How many have no run yet. This is asked for each claim, so threads whose run was seen to
-        have started are not checked again.
+        """How many have no run yet. Called for each claim, so a thread whose run has started is
+        not checked again.
         """
         self._unstarted = [
             thread

@@ -37,7 +37,7 @@ from bot.worker.outcomes import (
 from bot.worker.stops import permitted
 
 PEOPLE = "people"
-"""The name of waiting for people in the log, beside the dependencies."""
+"""The name of a wait for people in the log, among the names of dependencies."""
 
 
 class Attempts:
@@ -74,7 +74,7 @@ class Attempts:
             await self._try(thread)
 
     async def _look_for_interrupt(self, thread: ActiveThread) -> bool:
-        """Ask for an interrupt of the turn; whether one has taken effect."""
+        """Read the pending interrupt of the turn; returns whether it has taken effect."""
         if reason := await self._inbox.interrupt_of(thread.entry.thread):
             await thread.check(thread.interrupt, reason)
         return thread.interrupt.raised.is_set()
@@ -316,5 +316,5 @@ def _facts(turn: Turn) -> dict[str, Any]:
 
 
 def _asked_at(claim: Claim) -> float:
-    """When the person wrote, in epoch seconds."""
+    """When the person wrote the message, in epoch seconds."""
     return float(claim.messages[0].ts)

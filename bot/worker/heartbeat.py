@@ -42,9 +42,9 @@ class Heartbeat:
         return time.monotonic() - self._last < self._timing.lifetime
 
     def abandon(self, turn: Turn | None) -> None:
-        """Remember a turn that ended without Redis knowing.
+        """Remember a turn that ended here while Redis could not be reached.
 
-        Another worker resumes it, unless the next heartbeat finds that Redis has lost it.
+        Another worker resumes it, unless the next heartbeat shows that Redis has lost it.
         """
         if turn:
             self._abandoned.append(turn)
@@ -83,7 +83,7 @@ class Heartbeat:
 
     @property
     def _is_idle(self) -> bool:
-        """Whether a heartbeat may be left out: no turn, circuit or due thread waits for it."""
+        """Whether a heartbeat may be skipped: no turn, circuit or due thread needs it."""
         return not (self._active or self._abandoned or self._circuits or self._is_due)
 
     async def _beat_and_rescue(self, *, rescue: bool) -> None:
@@ -110,7 +110,7 @@ class Heartbeat:
         self._store.circuits.refresh(beat.open_circuits)
         if beat.data_lost or beat.restored:
             event = "redis_data_lost" if beat.data_lost else "redis_state_restored"
-            # Those that were refused while this heartbeat was on its way, too.
+            # This includes turns that were refused while the heartbeat was in flight.
             turns = self._abandoned + self._active.turns
             lost = list({turn.id: turn for turn in turns}.values())
             self._abandoned.clear()

@@ -1,4 +1,4 @@
-"""How many threads a process answers, across the workers of all its shards."""
+"""Limits how many threads a process answers, across the workers of all its shards."""
 
 from bot.slack.receiving import Receiving
 from bot.worker.active import ActiveThreads

@@ -83,7 +83,8 @@ class Worker:
         self._closed.set()
 
     def retire(self) -> None:
-        """Stop taking work, and answer what was taken: others serve the shard from now on."""
+        """Stop taking work, and answer what was taken: other workers serve the shard from now
+        on."""
         self._closed.set()
 
     async def _keep_claiming(self) -> None:
@@ -184,7 +185,7 @@ class Worker:
         return await self._inbox.take(entry, self.name)
 
     def _debounce(self, entry: Entry) -> float:
-        """Seconds to wait for messages that were sent together and arrive a little later."""
+        """Seconds to wait for messages that were sent in a burst and arrive a little later."""
         debounce = 0.0 if entry.begun or entry.root else self._settings.bot_gather_seconds
         return min(debounce, max(0.0, entry.since + debounce - time.time()))
 

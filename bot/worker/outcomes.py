@@ -51,7 +51,7 @@ class GiveUp:
 
 @dataclass(frozen=True, slots=True)
 class Suspend:
-    """A person has to decide first. The turn comes back then, and uses no attempt."""
+    """A person has to decide first. The turn is resumed after that; no attempt is counted."""
 
     reason: str
 

@@ -1,4 +1,4 @@
-"""Whether a stop or a reset may take effect: its person may have lost the right meanwhile."""
+"""Checks that a stop or a reset may take effect: the person may have lost the right by now."""
 
 from bot.models import Thread
 from bot.slack.rights import Rights

@@ -37,7 +37,8 @@ class Answers:
         )
 
     async def salvage(self, run: Run, draft: RunDraft, error: RunFailed) -> Update:
-        """The answer of a run that the server has lost, where its thread holds it; else `error`."""
+        """The answer of a run that the server has lost, if its thread contains one. Raises `error`
+        if not."""
         messages = await self._messages(run)
         whole = [each for each in messages if each.get("status") in (None, "completed")]
         if not any(text_of_message(each).strip() for each in whole):

@@ -119,7 +119,7 @@ class AssistantsEngine:
         """With `again`, a run that was started for this turn is adopted, whatever its status.
 
         While another run is active the server refuses: Retry. Outputs continue the run that asked
-        for them; where it has ended meanwhile, another one gets all results as instructions.
+        for them; if it has ended by now, another run gets all results as instructions.
         """
         if request.asked_by:
             run = await self._give_outputs(request, request.asked_by)

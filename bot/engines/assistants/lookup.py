@@ -17,7 +17,7 @@ NO_TEXT = "(a message without text)"
 
 
 class Lookup:
-    """Finds messages and runs by their metadata, or by text and age where a server stores none."""
+    """Finds messages and runs by their metadata, or by text and age if a server stores none."""
 
     def __init__(self, api: Api) -> None:
         self._api = api

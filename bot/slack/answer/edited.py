@@ -1,4 +1,4 @@
-"""A growing answer that is posted and edited: in channels, and where Slack does not stream."""
+"""A growing answer that is posted and edited: in channels, and if Slack does not stream."""
 
 from collections.abc import Sequence
 from typing import Any

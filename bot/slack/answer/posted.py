@@ -1,4 +1,4 @@
-"""Looks up the messages of an answer that Slack holds, where the outcome of a post is unknown.
+"""Looks up the messages of an answer in Slack after a post of unknown outcome.
 
 A message is found by the turn and the part in its metadata. A stream gets these only when it is
 stopped: one whose `ts` was never recorded is recognized as our only message without metadata.

@@ -34,7 +34,7 @@ LAST_APPENDS = 5
 class RateLimits:
     """Slack's rate limits of one workspace, for the answers of one thread.
 
-    `scale` multiplies them; tests raise it. Where an organization installed the bot, `workspace` is
+    `scale` multiplies them; tests raise it. If an organization installed the bot, `workspace` is
     the asker's: Slack counts for each workspace. Without it the organization counts as one.
     """
 

@@ -1,4 +1,4 @@
-"""What Slack refuses of an answer's messages, and what is tried in its place."""
+"""Slack's refusals of an answer's messages, and the payloads that are tried instead."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any

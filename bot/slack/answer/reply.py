@@ -1,7 +1,8 @@
 """One answer in Slack: the status while it is made, then its messages, each exactly once.
 
-The journal holds each message's `ts`. Where a post's outcome is unknown (a crash or a broken
-connection after the intent was written), it is looked up by its metadata before it is repeated.
+The journal holds each message's `ts`. If a post's outcome is unknown (a crash or a broken
+connection after the intent was written), the message is looked up by its metadata before it is
+posted again.
 """
 
 import asyncio

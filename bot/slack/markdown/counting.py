@@ -13,7 +13,7 @@ class BlockCount:
         """The lines that reopen the table or code block in which the rest begins."""
         self._count = 0
         self._within: Line | None = None
-        """The line that the rest begins with, where it does not begin at the top level."""
+        """The line that the rest begins with, if it does not begin at the top level."""
 
     def of(self, text: str, start: int) -> int:
         """The blocks of `text[start:]`, which begins as it did the last time for this start."""

@@ -39,7 +39,7 @@ _DROPPED = (_BLOCKS - _ITEMS) | frozenset(
     | {"label", "time", "bdi", "bdo", "ruby", "rb", "rt", "rp", "cite", "address", "wbr"}
 )
 BREAK = "\n"
-"""In a replacement: a line break, or a space where the line cannot be broken."""
+"""In a replacement: a line break, or a space if the line cannot be broken."""
 _MOST_INNER = 20
 """Tags of an element among which nested bold text is looked for."""
 _SUPER = str.maketrans("0123456789+-=()ni", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱ")

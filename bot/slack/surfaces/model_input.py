@@ -1,4 +1,4 @@
-"""The choice of a model in a form: a menu, or a text where the models are not known."""
+"""The choice of a model in a form: a menu, or a text field if the models are not known."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any

@@ -25,7 +25,7 @@ class Number:
     label: str
     least: float
     most: float | None
-    """What the operator has set; None: no bound."""
+    """The operator's value, the upper bound; None: no bound."""
     decimals: bool = False
 
     def block(self, settings: WorkspaceSettings) -> Block:
@@ -49,7 +49,7 @@ class Number:
 
     @property
     def problem(self) -> str:
-        """What to say about a wrong number."""
+        """The error for a number out of range, for the person."""
         most = "" if self.most is None else number_text(self.most)
         return texts.not_a_number(number_text(self.least), most)
 

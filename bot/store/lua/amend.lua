@@ -29,7 +29,7 @@ local function is_begun()
   return false
 end
 
--- For `bot why`. Not at all costs: a deletion succeeds where memory is full.
+-- For `bot why`. Best effort: a deletion succeeds even if memory is full.
 if message == '' then
   redis.pcall('SET', seen, DELETED, 'XX', 'KEEPTTL')
 end

@@ -299,7 +299,7 @@ end
 -- a `value`. `place` holds the keys of the thread and of the pulse, its name and whether it is busy, `user`
 -- is the author. If the message belongs to the turn under way, its worker is notified.
 local function store_message(place, user, ts, message, marks, seen_seconds, value)
-  -- The first write: it fails as a whole where the server has no memory left.
+  -- The first write: the whole script fails here if the server has no memory left.
   redis.call('HSET', place.inbox, ts, message)
   local thread, name = place.thread, place.name
   if not place.busy then
