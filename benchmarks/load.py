@@ -29,7 +29,6 @@ class Load:
 
     roots: list[Asked] = field(default_factory=list)
     follow_ups: list[Asked] = field(default_factory=list)
-    seconds: float = 0.0
     costs: dict[str, float] = field(default_factory=dict)
     """CPU seconds of `web`, `worker`, `redis` and the stand-ins (`lab`), and Redis's `requests` and
     `commands`."""
@@ -38,13 +37,21 @@ class Load:
     def turns(self) -> int:
         return len(self.roots) + len(self.follow_ups)
 
+    @property
+    def pace(self) -> float:
+        """Answers a second, without the first and last fifth: there not all people wait."""
+        times = sorted(each.answered for each in (*self.roots, *self.follow_ups))
+        fifth = len(times) // 5
+        first, last = times[fifth], times[-fifth - 1]
+        return (len(times) - 2 * fifth - 1) / (last - first) if last > first else 0.0
+
     def figures(self, model_seconds: float) -> dict[str, float]:
         """Milliseconds and counts a turn."""
         each = 1000 / self.turns
         cpu = {name: self.costs[name] * each for name in ("web", "worker", "redis", "lab")}
         own = cpu["web"] + cpu["worker"]
         found = {
-            "turns a second": self.turns / self.seconds,
+            "turns a second": self.pace,
             "turns a CPU second": 1000 / own,
             "turns a second on two cores without the stand-ins, computed": 2000
             / (own + cpu["redis"]),
@@ -75,7 +82,7 @@ async def talk(site: Site, people: int, threads: int) -> Load:
     slack, load = site.slack, Load()
     channels = iter(_channels(site, people))
     own = [[next(channels) for _ in range(CHANNELS_OF_A_PERSON)] for _ in range(people)]
-    before, began = _costs(site), time.monotonic()
+    before = _costs(site)
 
     async def person(places: list[str]) -> None:
         for number in range(threads):
@@ -85,7 +92,6 @@ async def talk(site: Site, people: int, threads: int) -> Load:
             load.follow_ups.append(await _ask(site, channel, asked.root))
 
     await asyncio.gather(*(person(places) for places in own))
-    load.seconds = time.monotonic() - began
     await slack.settled(60)
     load.costs = {name: value - before[name] for name, value in _costs(site).items()}
     return load

@@ -11,7 +11,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -149,7 +149,11 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def open_site(
-    checkout: Path, *roles: str, prepare: Prepare | None = None, **given: str
+    checkout: Path,
+    *roles: str,
+    prepare: Prepare | None = None,
+    redis_options: Sequence[str] = (),
+    **given: str,
 ) -> AsyncIterator[Site]:
     """Everything running, with a process of `checkout` for each role (web, worker).
 
@@ -157,11 +161,11 @@ async def open_site(
     """
     async with AsyncExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory())
-        redis = stack.enter_context(run_server())
+        redis = stack.enter_context(run_server("", *redis_options))
         if prepare:
             await prepare(redis.url)
         fake = await stack.enter_async_context(start_fake_openai())
-        await fake.options(openapi=False)
+        await fake.options(strict=False)
         slack = await stack.enter_async_context(
             open_workspace(events=EVENTS, commands=[command.name for command in COMMANDS])
         )

@@ -19,7 +19,7 @@ from local_slack.delivery.socket_mode import SocketMode
 from local_slack.people import Person
 from local_slack.switches import Switch
 from local_slack.traces import Trace, steps_of
-from local_slack.workspace.agents import agent_thread, expire_sessions, expire_statuses
+from local_slack.workspace.agents import agent_thread, expire_agents
 from local_slack.workspace.clock import Clock
 from local_slack.workspace.model import AgentThread, Channel, Json, Message, User
 from local_slack.workspace.rich_text import find_pings
@@ -273,8 +273,7 @@ class LocalSlack:
     def expire(self) -> None:
         """End expired streams and status lines (also done twice a second)."""
         expire_streams(self.workspace)
-        expire_statuses(self.workspace)
-        expire_sessions(self.workspace)
+        expire_agents(self.workspace)
 
     async def wait_for(self, predicate: Callable[[], Value], timeout: float = PATIENCE) -> Value:
         """The first true value of `predicate`, checked after every change; raises TimeoutError."""

@@ -15,7 +15,7 @@ from local_slack.api.rates import POSTING, Rates
 from local_slack.delivery.faults import Faults, MethodFault
 from local_slack.delivery.interactions import Interactions
 from local_slack.delivery.socket_mode import SocketMode
-from local_slack.workspace.agents import expire_sessions, expire_statuses
+from local_slack.workspace.agents import expire_agents
 from local_slack.workspace.errors import SlackError
 from local_slack.workspace.model import Json
 from local_slack.workspace.streams import expire_streams
@@ -173,8 +173,7 @@ class WebApi:
             self._tokens.signing_secret,
         )
         expire_streams(self._workspace)
-        expire_statuses(self._workspace)
-        expire_sessions(self._workspace)
+        expire_agents(self._workspace)
         if method.scopes:
             call.demand_scope(*method.scopes)
         if self._workspace.org_install and name in OF_A_WORKSPACE and not args.get("team_id"):

@@ -1,5 +1,7 @@
 """The agent's side of a thread: status line, suggested prompts, title, session."""
 
+import math
+
 from local_slack.workspace.errors import SlackError
 from local_slack.workspace.model import AgentThread, Json, Session
 from local_slack.workspace.workspace import Workspace
@@ -46,6 +48,7 @@ def set_status(
     thread = agent_thread(workspace, channel_id, thread_ts)
     thread.status, thread.loading_messages = status, loading if status else []
     thread.status_until = workspace.clock.now() + STATUS_SECONDS
+    workspace.agents_expire_at = min(workspace.agents_expire_at, thread.status_until)
     if status or thread.session:
         set_session(workspace, channel_id, thread_ts, "processing" if status else "active")
     publish(workspace, thread)
@@ -67,14 +70,32 @@ def clear_status(workspace: Workspace, channel_id: str, thread_ts: str | None) -
         set_status(workspace, channel_id, thread.thread_ts, "", [])
 
 
-def expire_statuses(workspace: Workspace) -> None:
+def expire_agents(workspace: Workspace) -> None:
+    """End the status lines and sessions whose time is over."""
+    if workspace.clock.now() < workspace.agents_expire_at:
+        return
+    _expire_statuses(workspace)
+    _expire_sessions(workspace)
+    threads = workspace.agent_threads.values()
+    workspace.agents_expire_at = min(map(_end_of, threads), default=math.inf)
+
+
+def _end_of(thread: AgentThread) -> float:
+    """When the next thing of a thread ends."""
+    status = thread.status_until if thread.status else math.inf
+    session = thread.session
+    is_processing = session is not None and session.status == "processing"
+    return min(status, session.processing_until if session and is_processing else math.inf)
+
+
+def _expire_statuses(workspace: Workspace) -> None:
     now = workspace.clock.now()
     for thread in tuple(workspace.agent_threads.values()):
         if thread.status and now >= thread.status_until:
             set_status(workspace, thread.channel_id, thread.thread_ts, "", [])
 
 
-def expire_sessions(workspace: Workspace) -> None:
+def _expire_sessions(workspace: Workspace) -> None:
     """End `processing` after an hour, as Slack does."""
     now = workspace.clock.now()
     for thread in tuple(workspace.agent_threads.values()):
@@ -101,5 +122,7 @@ def set_session(
         thread.session = Session(status, title, initiator)
     thread.session.status = status
     thread.session.processing_until = workspace.clock.now() + PROCESSING_SECONDS
+    ends = thread.session.processing_until
+    workspace.agents_expire_at = min(workspace.agents_expire_at, ends)
     publish(workspace, thread)
     return thread.session

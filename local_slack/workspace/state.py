@@ -46,6 +46,8 @@ class State:
         self.created = int(self.clock.now())
         self.counter = itertools.count(1)
         self.streaming: dict[tuple[str, str], Message] = {}
+        self.agents_expire_at = 0.0
+        """No status line and no session ends before this time."""
         self._replies: dict[tuple[str, str], list[str]] = defaultdict(list)
 
     @property

@@ -19,6 +19,8 @@ class Options:
     """Keys of other projects: none finds the conversations of another."""
     exhausted: frozenset[str] = frozenset()
     """Keys without quota: no run starts."""
+    strict: bool = True
+    """False: bodies are not checked at all; benchmarks do not measure the fake."""
     openapi: bool = True
     """Check bodies against OpenAI's documented types as well, see `specification.py`."""
     context_window: int = 922_000

@@ -155,6 +155,8 @@ class State:
         """
         if not isinstance(body, dict):
             raise invalid("We could not parse the JSON body of your request.")
+        if not self.options.strict:
+            return body
         given = {in_path: "", **body} if in_path else body
         problem = find_problem(given, parameters)
         if problem is not None:
