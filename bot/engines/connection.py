@@ -9,6 +9,7 @@ import httpx2
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from bot.engines import transport
+from bot.engines.batching import KernelBatch
 from bot.engines.transport import TooLarge
 
 HEAD_BYTES = 64 * 1024
@@ -16,7 +17,7 @@ HEAD_BYTES = 64 * 1024
 trailers."""
 UNREAD_BYTES = 256 * 1024
 """Bytes of a streamed body that are buffered for its reader; then the server has to wait."""
-GATHERED = 0.05
+GATHERED = 0.1
 """Seconds for which the pieces of a streamed body are collected. A model sends a hundred tokens a
 second, each as one piece, and waking a task for each costs more than reading it."""
 URGENT = re.compile(
@@ -24,6 +25,7 @@ URGENT = re.compile(
     rb'|finish_reason": ?"|\[DONE\]'
 )
 """Words in events that may end a run: these wake the reader at once."""
+LONGEST_WORD = 20
 
 
 class Dropped(Exception):
@@ -63,6 +65,7 @@ class Connection(asyncio.Protocol):
         self._is_urgent = False
         self._timer: asyncio.TimerHandle | None = None
         self._gathering: asyncio.TimerHandle | None = None
+        self._kernel = KernelBatch()
 
     @property
     def is_reusable(self) -> bool:
@@ -185,6 +188,7 @@ class Connection(asyncio.Protocol):
             if timer is not None:
                 timer.cancel()
         self._timer = self._gathering = None
+        self._kernel.release()
 
     # What the event loop calls.
 
@@ -206,6 +210,8 @@ class Connection(asyncio.Protocol):
         if self._beside > HEAD_BYTES:
             self._is_kept = False
             self._fail(httpx2.RemoteProtocolError("the headers or trailers are too long"))
+        if self._streamed and self._data and not self._is_complete:
+            self._on_streamed(data)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._link = None
@@ -240,17 +246,19 @@ class Connection(asyncio.Protocol):
         self._data += data
         self._length += len(data)
         self._beside = 0
-        if self._streamed:
-            self._on_streamed(data)
-        elif self._length > transport.BODY_BYTES:
+        if not self._streamed and self._length > transport.BODY_BYTES:
             self._fail(TooLarge("the body is too large"))
 
     def _on_streamed(self, data: bytes) -> None:
-        self._is_urgent = self._is_urgent or bool(URGENT.search(data))
+        """Wake the reader, or collect more."""
+        start = max(0, len(self._data) - len(data) - LONGEST_WORD)
+        self._is_urgent = self._is_urgent or bool(URGENT.search(self._data, start))
         if self._waiter is not None and (self._is_urgent or self._gathering is None):
             (self._wake if self._is_due else self._gather)()
-        if self._is_full and self._link is not None:
-            self._link.pause_reading()
+        if self._link is not None:
+            self._kernel.hold(self._link)
+            if self._is_full:
+                self._link.pause_reading()
 
     def on_message_complete(self) -> None:
         if self._is_complete:

@@ -133,19 +133,15 @@ async def take_events(
         try:
             with vendor_errors(missing="run"):
                 async with asyncio.timeout(None) as patience:
-                    async for event in events:
-                        take(as_json(event))
+                    async for together in events:
+                        for event in together:
+                            take(event)
                         if is_over() and patience.when() is None:
                             now = asyncio.get_running_loop().time()
                             patience.reschedule(now + TRAILING_SECONDS)
         except (Retry, TimeoutError):
             if not is_over():
                 raise
-
-
-def as_json(event: object) -> Json:
-    """An event of `EventStream`."""
-    return event if isinstance(event, dict) else {}
 
 
 def _as_items(message: Said) -> list[Json]:

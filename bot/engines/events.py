@@ -18,7 +18,12 @@ from bot.telemetry.log import log
 Json = dict[str, Any]
 SLICE_SECONDS = 0.005
 """After this time other tasks run before the next event: one read may hold thousands of them."""
+TIMED = 16
+"""Events between two looks at the clock."""
 _NEXT = re.compile(r"data: ?(?:\{|\[DONE\])")
+_WHOLE = re.compile(r"(?:event: ?([^\n]*)\n)?data: ?([^\n]*)\n\n")
+_BLANKS = " \t\n\r"
+_decode = json.JSONDecoder().raw_decode
 
 
 class EventReader:
@@ -35,7 +40,24 @@ class EventReader:
 
     def feed(self, text: str) -> Iterator[tuple[str, str]]:
         """The events that are complete with this text."""
-        *lines, rest = self._with_newlines(text).split("\n")
+        text, at = self._with_newlines(text), 0
+        while at < len(text):
+            if self._is_between and (whole := _WHOLE.match(text, at)):
+                yield whole[1] or "", whole[2]
+                at = whole.end()
+            else:
+                blank = text.find("\n\n", at)
+                end = len(text) if blank < 0 else blank + 2
+                yield from self._feed_lines(text[at:end])
+                at = end
+
+    @property
+    def _is_between(self) -> bool:
+        """Whether nothing of the next event has come."""
+        return not (self._rest or self._data or self._name or self._later_name)
+
+    def _feed_lines(self, text: str) -> Iterator[tuple[str, str]]:
+        *lines, rest = text.split("\n")
         for line in lines:
             if self._rest:
                 line = "".join([*self._rest, line])
@@ -100,7 +122,8 @@ class EventReader:
 
 
 class EventStream(AsyncStream[object]):
-    """Events as dictionaries. An event that is not a JSON object is skipped.
+    """Events as dictionaries, in lists of those that came together. An event that is not a JSON
+    object is skipped.
 
     Events of the Assistants protocol, named `thread.…`, become `{"event": name, "data": …}`. The
     text is UTF-8, perhaps with a byte order mark; models write, and servers cut, incomplete
@@ -109,37 +132,66 @@ class EventStream(AsyncStream[object]):
 
     is_done = False
     """Whether the server has sent `[DONE]`."""
+    _error: openai.APIError | None = None
+    _iterator: AsyncIterator[list[Json]]
 
-    def __aiter__(self) -> AsyncIterator[object]:  # one generator less
+    def __aiter__(self) -> AsyncIterator[list[Json]]:  # one generator less
         return self._iterator
 
-    async def __stream__(self) -> AsyncIterator[object]:
+    async def __stream__(self) -> AsyncIterator[list[Json]]:
         reader = EventReader()
         decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
         chunks = self.response.stream
         assert isinstance(chunks, httpx2.AsyncByteStream)
         try:
             async for chunk in chunks:
-                began = time.monotonic()
-                for name, data in reader.feed(decoder.decode(chunk)):
+                events, began = reader.feed(decoder.decode(chunk)), time.monotonic()
+                while together := self._read(events):
+                    yield together
+                    self._check()
                     if time.monotonic() - began > SLICE_SECONDS:
                         await asyncio.sleep(0)
                         began = time.monotonic()
-                    if data.startswith("[DONE]"):
-                        self.is_done = True
-                        return
-                    if (event := _parse(data)) is not None:
-                        yield self._checked(name, event)
-            for name, data in reader.feed("\n\n"):
-                self.is_done = data.startswith("[DONE]")
-                if (event := _parse(data)) is not None:
-                    yield self._checked(name, event)
+                if self.is_done:
+                    return
+            if together := self._read(reader.feed("\n\n")):
+                yield together
+                self._check()
         finally:
             await self.response.aclose()
 
+    def _read(self, events: Iterator[tuple[str, str]]) -> list[Json]:
+        """The next events, those of a moment at most; none at the end of `events`."""
+        found: list[Json] = []
+        began = time.monotonic()
+        for count, (name, data) in enumerate(events):
+            if data.startswith("[DONE]"):
+                self.is_done = True
+                break
+            if (event := _parse(data)) is not None:
+                try:
+                    found.append(self._checked(name, event))
+                except openai.APIError as error:
+                    self._error = error
+                    break
+            if found and count % TIMED == 0 and time.monotonic() - began > SLICE_SECONDS:
+                break
+        if not found:
+            self._check()
+        return found
+
+    def _check(self) -> None:
+        """Raise the error that the stream has sent, after the events before it."""
+        if self._error is not None:
+            raise self._error
+
     def _checked(self, name: str, event: Json) -> Json:
         is_error = "error" in (name, event.get("type"))
-        if error := stated_error(event) or (event if is_error else None):
+        if is_error or "error" in event or "choices" in event:
+            error = stated_error(event) or (event if is_error else None)
+        else:
+            error = None
+        if error:
             raise openai.APIError("the stream failed", self.response.request, body=error)
         if name.startswith("thread."):
             return {"event": name, "data": event}
@@ -154,9 +206,13 @@ def stated_error(data: Json) -> Any:
 
 
 def _parse(text: str) -> Json | None:
+    text = text.strip(_BLANKS)
     try:
-        data = json.loads(text)
+        data, end = _decode(text)
+        is_whole = end == len(text)
     except (ValueError, RecursionError):
+        is_whole = False
+    if not is_whole:
         log.debug("ai_event_skipped", length=len(text))
         return None
     return data if isinstance(data, dict) else None

@@ -1,7 +1,7 @@
 """Following a run in any protocol: stream while that works, then poll, until the deadline."""
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -85,7 +85,7 @@ class Following:
                 return
             events, opened = draft.events, time.monotonic()
             silence = patience(self.deadline, self.timing)
-            news = progress(aiter(live), draft.take, interval=UPDATE_SECONDS, silence=silence)
+            news = progress(aiter(live), self._take, interval=UPDATE_SECONDS, silence=silence)
             try:
                 async with aclosing(live), aclosing(news):
                     async for _ in news:
@@ -103,6 +103,10 @@ class Following:
             if not was_silent:
                 self.watch.doubt()  # the server ended the stream before the run
             useless = 0 if was_silent or draft.events > events else useless + 1
+
+    def _take(self, events: Sequence[Any]) -> None:
+        for event in events:
+            self.draft.take(event)
 
     async def poll(self) -> AsyncGenerator[Update, None]:
         """Poll until the run has ended."""

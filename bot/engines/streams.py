@@ -19,11 +19,15 @@ UPDATE_SECONDS = 0.2
 
 
 class LiveStream:
-    """An open stream; iterating raises the errors of `bot.errors`. Always close it."""
+    """An open stream, always to be closed. Iterating yields lists of events, and raises the errors
+    of `bot.errors`.
+    """
 
     def __init__(self, stream: EventStream, closed: Callable[["LiveStream"], None]) -> None:
         self._stream = stream
         self._closed = closed
+        self._rest: list[Any] = []
+        """Events that came together with the first one."""
         self._reader: asyncio.Task[Any] | None = None
         self._stopped = False
         self._heard = time.monotonic()
@@ -33,13 +37,16 @@ class LiveStream:
         self.is_displaced = False
         """Whether another run has taken its place; this run is polled from now on."""
 
-    async def __aiter__(self) -> AsyncIterator[Any]:
+    async def __aiter__(self) -> AsyncIterator[list[Any]]:
         self._reader = asyncio.current_task()
         try:
+            if self._rest:
+                rest, self._rest = self._rest, []
+                yield rest
             with vendor_errors(missing="run"):
-                async for event in self._stream:
+                async for events in self._stream:
                     self._heard = time.monotonic()
-                    yield event
+                    yield events
         except asyncio.CancelledError:
             if not self._stopped:
                 raise
@@ -71,12 +78,14 @@ class LiveStream:
 
         Raises Retry if none comes within `patience` seconds: comments may keep the stream open.
         """
-        try:
-            async with asyncio.timeout(patience):
-                with vendor_errors(missing="run"):
-                    return await anext(aiter(self._stream), None)
-        except TimeoutError:
-            raise Retry("timeout") from None
+        if not self._rest:
+            try:
+                async with asyncio.timeout(patience):
+                    with vendor_errors(missing="run"):
+                        self._rest = list(await anext(aiter(self._stream), ()))
+            except TimeoutError:
+                raise Retry("timeout") from None
+        return self._rest.pop(0) if self._rest else None
 
     async def aclose(self) -> None:
         self.is_closed = True

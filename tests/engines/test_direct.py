@@ -101,7 +101,7 @@ async def test_a_redirected_write_is_followed_once() -> None:
         stream = await api.stream("a", body={})
         assert isinstance(stream, EventStream)
         async with stream:
-            assert [event async for event in stream] == [{"type": "x"}]
+            assert [events async for events in stream] == [[{"type": "x"}]]
     assert seen[-1] == "POST /v2/v1/a True"
 
 

@@ -223,6 +223,42 @@ async def test_the_end_of_a_run_is_read_at_once(monkeypatch: pytest.MonkeyPatch)
             read += await connection.read()
 
 
+async def test_the_kernel_collects_small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.engines.batching.HELD_SECONDS", 3600.0)
+    received: list[bytes] = []
+    receive = Connection.data_received
+
+    def note(connection: Connection, data: bytes) -> None:
+        received.append(data)
+        receive(connection, data)
+
+    monkeypatch.setattr(Connection, "data_received", note)
+    pieces = [event("delta")] * 100
+    async with streaming(Server([HEAD, *pieces, event("completed" + "!" * 3000)])) as connection:
+        read = b""
+        async with asyncio.timeout(10):
+            while b"response.completed" not in read:
+                read += await connection.read()
+    assert read.count(b"response.delta") == 100
+    assert len(received) < 50
+
+
+async def test_a_held_connection_is_released_for_the_next_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bot.engines.batching.HELD_SECONDS", 3600.0)
+    server = Server([HEAD, event("delta"), event("x" * 3000), b"0\r\n\r\n"], [HELLO])
+    async with open_server(server.speak) as client:
+        pool = Pool(httpx2.URL(str(client.base_url)), ssl.create_default_context(), kept=60)
+        connection, _ = await pool.open(REQUEST, connect=5, silence=5)
+        while await connection.read():
+            pass
+        pool.release(connection)
+        response = await pool.get(REQUEST, connect=5, silence=5, whole=5)
+        pool.close()
+    assert (response.status, server.connections) == (200, 1)
+
+
 async def test_a_body_that_was_not_read_leaves_no_paused_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -195,7 +195,7 @@ async def test_other_tasks_run_between_the_events_of_one_read() -> None:
         response = httpx2.Response(200, stream=Once(), request=request)
         stream = EventStream(cast_to=object, response=response, client=client)
         task = asyncio.create_task(turn())
-        events = [event async for event in stream]
+        events = [event async for events in stream for event in events]
         task.cancel()
     assert len(events) == 20_000
     assert turns > 3
