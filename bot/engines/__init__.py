@@ -1,7 +1,7 @@
 """The port to the AI server, and the choice of an adapter.
 
-An engine keeps conversations and runs models on them. Three adapters: `responses`, `assistants`,
-`echo`; plug-ins may add others.
+An engine keeps conversations and runs models on them. The adapters are listed in
+`bot.settings.values.ENGINES`; plug-ins may add others.
 
 Calls that change something may be repeated after a crash or a timeout. `again=True` means that an
 earlier attempt at the same step may have reached the server: the engine looks before it acts.
@@ -19,7 +19,7 @@ from bot.engines import sdk_types
 from bot.media import Attachment, FileKind
 from bot.models import Conversation, MadeFile, Message, Record, Run, RunOptions, Thread, Update
 from bot.settings import Settings
-from bot.settings.values import PROTOCOLS
+from bot.settings.values import ENGINES
 from bot.timing import EngineTiming
 
 sdk_types.install()
@@ -170,29 +170,19 @@ async def open_engine(
     settings: Settings, timing: EngineTiming = EngineTiming()
 ) -> AsyncIterator[Engine]:
     """Open the engine that `BOT_ENGINE` names, and close it at the end."""
-    if settings.bot_engine == "echo":
-        from bot.engines.echo import open_echo
+    open_it = _opener(settings.bot_engine)
+    async with open_it(settings, timing) as engine:
+        yield engine
 
-        async with open_echo(settings) as echo:
-            yield echo
-    elif settings.bot_engine not in PROTOCOLS:
-        open_plugin = plugins.load(plugins.ENGINES, settings.bot_engine)
-        async with open_plugin(settings, timing) as plugin:
-            yield plugin
-    elif settings.bot_engine == "assistants":
-        from bot.engines.assistants import open_assistants
 
-        async with open_assistants(settings, timing) as assistants:
-            yield assistants
-    else:
-        from bot.engines.router import open_responses
-
-        async with open_responses(settings, timing) as responses:
-            yield responses
+def _opener(name: str) -> Any:
+    if name not in ENGINES:
+        return plugins.load(plugins.ENGINES, name)
+    module, _, function = ENGINES[name].partition(":")
+    return getattr(importlib.import_module(module), function)
 
 
 def preload(settings: Settings) -> None:
-    """Import the engine that `open_engine` will open."""
-    if settings.bot_engine in PROTOCOLS:
-        importlib.import_module("bot.engines.assistants")
-        importlib.import_module("bot.engines.router")
+    """Import the engine that `open_engine` will open, unless it is a plug-in."""
+    if settings.bot_engine in ENGINES:
+        _opener(settings.bot_engine)

@@ -37,6 +37,7 @@ from bot.models import (
     encode,
 )
 from bot.settings import Settings
+from bot.timing import EngineTiming
 
 T = TypeVar("T")
 
@@ -60,10 +61,12 @@ CREATE TABLE IF NOT EXISTS calls (run TEXT PRIMARY KEY, calls TEXT);
 
 
 @asynccontextmanager
-async def open_echo(settings: Settings) -> AsyncIterator["EchoEngine"]:
+async def open_echo(
+    settings: Settings, timing: EngineTiming = EngineTiming()
+) -> AsyncIterator["EchoEngine"]:
     """Open the engine on `echo.db` in the state directory, which is created if needed.
 
-    Raises ConfigError if the directory cannot be written.
+    No timing applies: there is no server. Raises ConfigError if the directory cannot be written.
     """
     directory = settings.bot_state_dir
     try:

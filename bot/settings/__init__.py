@@ -26,14 +26,21 @@ from bot.errors import ConfigError
 from bot.models import FollowUps
 from bot.settings.addresses import parse_addresses
 from bot.settings.problems import PLACEHOLDER, problems_of
-from bot.settings.values import ChannelIds, DaysByPlace, Models, PersonIds, TeamIds, mistaken
+from bot.settings.values import (
+    ENGINES,
+    ChannelIds,
+    DaysByPlace,
+    Models,
+    PersonIds,
+    TeamIds,
+    mistaken,
+)
 
 DEFAULT_INSTRUCTIONS = (
     "You are a helpful assistant in a Slack workspace. Answer in the language you are asked in, "
     "briefly and to the point, in Markdown."
 )
 MOST_SHARDS = 1024
-ENGINES = ("responses", "assistants", "echo")
 
 _BLANKS = re.compile(r"(xoxb-|xapp-|xoxe\.xoxp-|sk-)?(\.{3,}|…|x{3,}|<[^>]*>|your[-_ ].*)?", re.I)
 

@@ -6,6 +6,12 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
+ENGINES = {
+    "responses": "bot.engines.router:open_responses",
+    "assistants": "bot.engines.assistants:open_assistants",
+    "echo": "bot.engines.echo:open_echo",
+}
+"""The engines by their name in `BOT_ENGINE`; each with the function that opens it."""
 PROTOCOLS = ("responses", "assistants")
 """The engines that ask a server with OpenAI's SDK."""
 

@@ -143,7 +143,7 @@ def render_yaml(manifest: dict[str, Any]) -> str:
 def diff_manifest(text: str, file: str, ours: dict[str, Any]) -> str:
     """How a manifest file differs from `ours`, as a unified diff; "" if it does not.
 
-    Compares the content, not the layout.
+    Compares the content, not the layout or the order of lists.
     """
     import yaml
 
@@ -152,7 +152,17 @@ def diff_manifest(text: str, file: str, ours: dict[str, Any]) -> str:
     except yaml.YAMLError:
         there = text
     theirs, wanted = (
-        yaml.safe_dump(each, sort_keys=True, allow_unicode=True, width=100).splitlines(True)
+        yaml.safe_dump(_in_order(each), sort_keys=True, allow_unicode=True, width=100).splitlines(
+            True
+        )
         for each in (there, ours)
     )
     return "".join(difflib.unified_diff(theirs, wanted, fromfile=file, tofile="generated"))
+
+
+def _in_order(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _in_order(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return sorted(map(_in_order, value), key=repr)
+    return value

@@ -18,7 +18,13 @@ from bot.settings import Settings
 from bot.slack.client import Identity
 from bot.slack.events import EVENTS, Listeners
 from bot.slack.lifecycle import EVENTS as LIFECYCLE
-from bot.slack.manifest import for_many_workspaces, manifest, render_manifest
+from bot.slack.manifest import (
+    diff_manifest,
+    for_many_workspaces,
+    manifest,
+    render_manifest,
+    render_yaml,
+)
 from bot.slack.people import People
 from bot.slack.rights import Rights
 from bot.slack.scopes import MINIMAL, MINIMAL_EVENTS, SCOPES, find_missing
@@ -153,6 +159,14 @@ def test_for_many_workspaces_it_has_the_callback_and_the_events_of_installations
 def test_every_command_is_in_it() -> None:
     named = [command["command"] for command in manifest()["features"]["slash_commands"]]
     assert named == [command.name for command in COMMANDS]
+
+
+def test_the_order_of_a_list_is_no_difference() -> None:
+    there = manifest()
+    there["features"]["slash_commands"].reverse()
+    assert diff_manifest(render_yaml(there), "manifest.yml", manifest()) == ""
+    del there["features"]["slash_commands"][0]
+    assert diff_manifest(render_yaml(there), "manifest.yml", manifest())
 
 
 LIMITS = {

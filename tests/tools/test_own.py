@@ -8,7 +8,7 @@ import pytest
 
 from bot.errors import ConfigError
 from bot.tools.config import ToolsConfig
-from bot.tools.own import TOOLS, own_tools
+from bot.tools.own import NAMES, own_tools
 from bot.tools.policy import decide
 from bot.tools.tool import Caller
 from bot.tools.toolbox import open_toolbox
@@ -22,10 +22,10 @@ async def call(name: str, **arguments: object) -> str:
         return (await toolbox.call(tool, arguments, CALLER)).text
 
 
-def test_each_module_is_listed() -> None:
+def test_each_module_holds_the_tool_of_its_name() -> None:
     folder = Path(__file__).parents[2] / "bot" / "tools" / "own"
     modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
-    assert {each.tool.name for each in TOOLS} == modules
+    assert set(own_tools(NAMES)) == modules
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
@@ -39,7 +39,7 @@ async def test_none_is_offered_unless_the_file_names_it() -> None:
 
 
 def test_one_that_reads_is_called_and_one_that_writes_asks() -> None:
-    (tool,) = [each.tool for each in TOOLS if each.tool.name == "current_time"]
+    tool = own_tools(["current_time"])["current_time"].tool
     assert decide(tool, None, "C1", read_external=True) == "allow"
 
 

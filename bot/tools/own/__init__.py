@@ -1,23 +1,19 @@
-"""Our own tools: one module each, and this index.
+"""Our own tools: one module of this folder each, named like its tool.
 
-To add one, write a module with a `TOOL` and list it in `TOOLS`; `own` in the file of BOT_TOOLS
-turns it on. Another package offers its own as an entry point of the group `threadbot.tools`.
+To add one, write a module with a `TOOL`; `own` in the file of BOT_TOOLS turns it on. Another
+package offers its own as an entry point of the group `threadbot.tools`.
 """
 
+import importlib
+import pkgutil
 from collections.abc import Iterable
 
 from bot import plugins
 from bot.errors import ConfigError
 from bot.tools.config import VARIABLE
-from bot.tools.own import current_time, slack_read_canvas, slack_read_thread, slack_search
 from bot.tools.tool import OwnTool
 
-TOOLS: tuple[OwnTool, ...] = (
-    current_time.TOOL,
-    slack_read_canvas.TOOL,
-    slack_read_thread.TOOL,
-    slack_search.TOOL,
-)
+NAMES = tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
 def own_tools(names: Iterable[str]) -> dict[str, OwnTool]:
@@ -26,14 +22,14 @@ def own_tools(names: Iterable[str]) -> dict[str, OwnTool]:
 
 
 def _find(name: str) -> OwnTool:
-    known = {each.tool.name: each for each in TOOLS}
-    if name in known:
-        return known[name]
     offered = plugins.find_names(plugins.TOOLS)
-    if name not in offered:
-        names = ", ".join((*known, *sorted(offered)))
+    if name in NAMES:
+        tool = importlib.import_module(f"{__name__}.{name}").TOOL
+    elif name in offered:
+        tool = plugins.load(plugins.TOOLS, name)
+    else:
+        names = ", ".join((*NAMES, *sorted(offered)))
         raise ConfigError(VARIABLE, f"own: there is no tool {name}; known: {names}")
-    tool = plugins.load(plugins.TOOLS, name)
     if not isinstance(tool, OwnTool) or tool.tool.name != name:
         raise ConfigError(plugins.TOOLS, f"{name} is no tool of that name")
     return tool

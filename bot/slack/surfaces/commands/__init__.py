@@ -1,22 +1,24 @@
-"""The slash commands: one module each, and this index.
+"""The slash commands: one module of this folder each.
 
-To add one, write a module with a `COMMAND` and list it in `COMMANDS`; the manifest follows. Another
+To add one, write a module with a `COMMAND`; it is found here, and the manifest follows. Another
 package offers its own as an entry point of the group `threadbot.commands`.
 """
 
+import importlib
+import pkgutil
+
 from bot import plugins
 from bot.errors import ConfigError
-from bot.slack.surfaces.commands import conversations, forget_me, help, reset, tools, usage
 from bot.slack.surfaces.commands.command import Answer, Ask, Command
 
-COMMANDS: tuple[Command, ...] = (
-    reset.COMMAND,
-    conversations.COMMAND,
-    usage.COMMAND,
-    tools.COMMAND,
-    forget_me.COMMAND,
-    help.COMMAND,
-)
+
+def _found_here() -> tuple[Command, ...]:
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
+    return tuple(module.COMMAND for module in modules if hasattr(module, "COMMAND"))
+
+
+COMMANDS = _found_here()
 
 
 def all_commands() -> tuple[Command, ...]:
