@@ -21,7 +21,7 @@ from bot.turn.interrupt import Interrupt
 from bot.turn.reordering import is_restarted
 from bot.turn.reruns import Reruns
 from bot.turn.rounds import Ended, Rounds, functions_of, titles_of
-from bot.turn.rounds_so_far import add_usage, earlier_outputs, usage_of_rounds
+from bot.turn.rounds_so_far import earlier_outputs
 from bot.turn.run import Runner
 from bot.turn.services import Services
 from bot.turn.story import Story
@@ -34,7 +34,10 @@ CONVERSATIONS_PER_TURN = 2
 async def ask(
     turn: Turn, services: Services, request: Request, reply: Reply, interrupt: Interrupt
 ) -> Answer:
-    """Get the engine's answer. A run that fails becomes an answer that says so."""
+    """Get the engine's answer. A run that fails becomes an answer that says so.
+
+    The usage is that of the last run alone.
+    """
     try:
         for _ in range(CONVERSATIONS_PER_TURN):
             try:
@@ -53,7 +56,7 @@ async def ask(
             apology(error),
             outcome=error.status,
             reason=error.reason,
-            usage=add_usage(usage_of_rounds(turn), error.usage),
+            usage=error.usage,
             model=error.model,
         )
 
@@ -100,7 +103,7 @@ async def _prepare(
         functions=functions_of(offer),
         hosted=offer.hosted,
         withheld=offer.withheld,
-        earlier=earlier_outputs(turn, generation),
+        earlier=earlier_outputs(turn, generation) if generation.number else (),
         restarted=is_restarted(turn, generation),
     )
     return run_request, offer
@@ -153,9 +156,7 @@ async def _finish(turn: Turn, services: Services, ended: Ended, interrupt: Inter
     run, update = ended.run, ended.update
     cancelled = update.status == "cancelled"
     if run is None:
-        text = stopped(update.text)
-        used = usage_of_rounds(turn)
-        return Answer(text, outcome="cancelled", reason=interrupt.reason, usage=used)
+        return Answer(stopped(update.text), outcome="cancelled", reason=interrupt.reason)
     files = await fetch(turn, services.engine, services.files, ended.files)
     files += await snippets(turn, services.files, update.text)
     text, whole = await fit(turn, services.files, update.text, services.answer_messages)
@@ -167,7 +168,7 @@ async def _finish(turn: Turn, services: Services, ended: Ended, interrupt: Inter
         reason=interrupt.reason,
         citations=update.citations,
         files=files,
-        usage=add_usage(usage_of_rounds(turn), update.usage),
+        usage=update.usage,
         last_item_id="" if cancelled else update.last_item_id,
         model=update.model,
         run_id=run.id,

@@ -7,11 +7,12 @@ even if the policy allows them.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from bot.calls import HostedCall
 from bot.store import steps
 from bot.store.journal import Turn
 from bot.texts.prompts import QUOTED
 from bot.turn.batch import Request
-from bot.turn.rounds_so_far import Round, hosted_calls, rounds_of
+from bot.turn.rounds_so_far import Progress, Round, hosted_calls, rounds_of
 
 HARMLESS = frozenset({"image_generation"})
 """Built-in tools that read nothing."""
@@ -25,7 +26,8 @@ def read_external(turn: Turn, request: Request) -> bool:
     The results of these do not count: after a crash they may already exist.
     """
     rounds = list(rounds_of(turn))[:-1]
-    return _heard_others(turn, request) or _was_hosted(turn) or bool(sources_of(rounds))
+    was_hosted = _has_read(hosted_calls(turn))
+    return _heard_others(turn, request) or was_hosted or bool(sources_of(rounds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +38,14 @@ class ExternalContent:
     sources: frozenset[str]
 
 
-def external_content(turn: Turn, request: Request) -> ExternalContent:
+def external_content(turn: Turn, request: Request, progress: Progress) -> ExternalContent:
     """The external content that the turn adds to its conversation, for the next ones."""
-    sources = sources_of(rounds_of(turn))
+    sources = sources_of(progress.rounds)
     known = request.conversation.sources if request.conversation else frozenset()
     is_full = len(known | sources) > MOST_SOURCES
-    external = _heard_others(turn, request) or _was_hosted(turn) or is_full or "" in sources
+    external = (
+        _heard_others(turn, request) or _has_read(progress.hosted) or is_full or "" in sources
+    )
     return ExternalContent(external, frozenset() if is_full else sources - {""})
 
 
@@ -55,9 +59,9 @@ def sources_of(rounds: Iterable[Round]) -> frozenset[str]:
     )
 
 
-def _was_hosted(turn: Turn) -> bool:
+def _has_read(hosted: Iterable[HostedCall]) -> bool:
     """Whether the AI server itself has called tools that read."""
-    return any(call.name not in HARMLESS for call in hosted_calls(turn))
+    return any(call.name not in HARMLESS for call in hosted)
 
 
 def _heard_others(turn: Turn, request: Request) -> bool:

@@ -9,7 +9,7 @@ from bot.store.steps import EngineInput, Generation
 from bot.turn.batch import Request
 from bot.turn.external import external_content
 from bot.turn.reordering import own_generation
-from bot.turn.rounds_so_far import made_outputs, runs_of
+from bot.turn.rounds_so_far import Progress
 from bot.turn.services import Services
 from bot.turn.unkept import abandon_unkept, delete_unkept
 
@@ -27,7 +27,12 @@ MAX_OWED = 200
 
 
 async def record(
-    turn: Turn, services: Services, request: Request, answer: Answer, rated_ts: str
+    turn: Turn,
+    services: Services,
+    request: Request,
+    answer: Answer,
+    progress: Progress,
+    rated_ts: str,
 ) -> str | None:
     """Settle: charge the usage, save the record for a rebuild and the position in the conversation.
 
@@ -43,18 +48,17 @@ async def record(
     said = [*given.before]
     kept = turn.recall(steps.KEPT_FILES) or {}
     said += [Record("user", m.text, m.ts, m.user_id, kept.get(m.ts, "")) for m in given.messages]
-    outputs = made_outputs(turn)
     text = await in_thread(clean, answer.text)
-    said.append(Record("assistant", text, questions[-1].ts, outputs=outputs))
-    content = external_content(turn, request)
-    await abandon_unkept(turn, services)
+    said.append(Record("assistant", text, questions[-1].ts, outputs=progress.outputs))
+    content = external_content(turn, request, progress)
+    await abandon_unkept(turn, services, progress)
     previous = await inbox.settle(
         turn.claim,
         answered=questions,
         records=said,
         usage=answer.usage,
         last_item_id=answer.last_item_id,
-        runs=runs_of(turn),
+        runs=progress.runs,
         external=content.is_present,
         sources=content.sources,
         owed=() if services.engine.appends else owed(turn, request, answer, given.messages),
@@ -62,7 +66,7 @@ async def record(
         reserved=services.limits.reserved(questions),
         answer_ts=rated_ts,
     )
-    await delete_unkept(turn, services)
+    await delete_unkept(turn, services, progress)
     return previous
 
 

@@ -29,8 +29,43 @@ class Round:
         return tuple(FunctionOutput(call, called.text, called.approved) for call, called in pairs)
 
 
-def runs_of(turn: Turn) -> list[Run]:
-    """The runs that the turn started."""
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a turn has done so far, read from its journal once."""
+
+    rounds: tuple[Round, ...]
+    """Those that ended with calls, in order, including those on lost conversations."""
+    hosted: tuple[HostedCall, ...]
+    """The calls that the AI server made itself, as far as known."""
+    runs: tuple[Run, ...]
+    """All that were started."""
+    usage: Usage | None
+    """That of runs that ended with calls, or failed and were repeated; None without one."""
+    outputs: tuple[FunctionOutput, ...]
+    """The calls in the form for our record."""
+    unknown: tuple[str, ...]
+    """The labels of calls that may have taken effect without a result."""
+
+    @property
+    def holds_unkept(self) -> bool:
+        """Whether the turn's conversation holds results that may not be kept."""
+        return any(called.unkept for each in self.rounds for called in each.called)
+
+
+def progress_of(turn: Turn) -> Progress:
+    """What the turn has done so far."""
+    rounds, hosted = tuple(rounds_of(turn)), tuple(hosted_calls(turn))
+    return Progress(
+        rounds,
+        hosted,
+        tuple(_runs_of(turn)),
+        usage_of_rounds(turn),
+        tuple(_kept(output) for output in _outputs_of(turn, generations_of(turn))),
+        tuple(_unknown(rounds, hosted)),
+    )
+
+
+def _runs_of(turn: Turn) -> list[Run]:
     found: list[Run] = []
     for generation in generations_of(turn):
         for family in (map(generation.run_of, count()), map(generation.repeated_run, count(1))):
@@ -62,18 +97,11 @@ def earlier_outputs(turn: Turn, generation: Generation) -> tuple[FunctionOutput,
     return tuple(_outputs_of(turn, generations_of(turn)[: generation.number]))
 
 
-def made_outputs(turn: Turn) -> tuple[FunctionOutput, ...]:
-    """The turn's calls in the form for our record."""
-    return tuple(_kept(output) for output in _outputs_of(turn, generations_of(turn)))
-
-
-def unknown_calls(turn: Turn) -> list[str]:
-    """The labels of calls that may have taken effect without a result."""
-    hosted = hosted_calls(turn)
+def _unknown(rounds: Sequence[Round], hosted: Sequence[HostedCall]) -> list[str]:
     made = {call.approval for call in hosted}
     return [call.label for call in hosted if call.server and call.outcome == "unknown"] + [
         called.label
-        for each in rounds_of(turn)
+        for each in rounds
         for call, called in zip(each.asked.calls, each.called, strict=True)
         if called.outcome == "unknown" or (called.approved and call.id not in made)
     ]

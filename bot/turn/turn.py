@@ -40,7 +40,7 @@ from bot.turn.files_out import missing, share
 from bot.turn.interrupt import Interrupt
 from bot.turn.record import record
 from bot.turn.retraction import retract
-from bot.turn.rounds_so_far import unknown_calls
+from bot.turn.rounds_so_far import Progress, add_usage, progress_of
 from bot.turn.services import Services
 from bot.turn.suspension import close_cards
 from bot.turn.unkept import abandon_unkept
@@ -65,14 +65,18 @@ async def take_turn(turn: Turn, services: Services, interrupt: Interrupt) -> Ans
     admitted = tuple(m for m in batch.requests if m.ts in admission.admitted)
     request = Request(admitted, conversation, admission.options)
     async with services.replies.open(turn, request.last, interrupt.raised) as reply:
-        answer = turn.recall(steps.ANSWER)
-        may_be_posted = answer is None and turn.claim.maybe_done
+        known = turn.recall(steps.ANSWER)
+        may_be_posted = known is None and turn.claim.maybe_done
         if may_be_posted and (found := await settle_found(turn, services, request, reply)):
             return found
-        if answer is None:
-            answer = await answer_to(turn, services, request, reply, interrupt)
+        answer = known or await answer_to(turn, services, request, reply, interrupt)
+        progress = progress_of(turn)
+        if known is None:
             answer = replace(
-                answer, text=well_formed(answer.text), note=notes_below(turn, admission)
+                answer,
+                text=well_formed(answer.text),
+                note=notes_below(turn, admission, progress),
+                usage=add_usage(progress.usage, answer.usage),
             )
             turn.defer(steps.ANSWER, answer)
         interrupt.begun = True
@@ -81,7 +85,7 @@ async def take_turn(turn: Turn, services: Services, interrupt: Interrupt) -> Ans
         await close_cards(turn, services, interrupt.reason)
         await share(turn, services.files, turn.claim.thread, answer.files)
     await services.notices.remove(turn)
-    previous = await record(turn, services, request, answer, reply.rated_ts)
+    previous = await record(turn, services, request, answer, progress, reply.rated_ts)
     services.replies.replace_last(turn.claim.thread, previous)
     return answer
 
@@ -188,10 +192,10 @@ async def forget(turn: Turn, services: Services, conversation: Conversation | No
     return Answer(FRESH_START, outcome="reset")
 
 
-def notes_below(turn: Turn, admission: Admission) -> str:
+def notes_below(turn: Turn, admission: Admission, progress: Progress) -> str:
     """The notes below the answer."""
     fresh = fresh_start(turn.recall(steps.ARCHIVED))
-    unknown = outcome_unknown(unknown_calls(turn))
+    unknown = outcome_unknown(progress.unknown)
     parts = [fresh, admission.note, unread_note(turn), unattached(missing(turn)), unknown]
     return "\n\n".join(filter(None, parts))
 
@@ -199,7 +203,7 @@ def notes_below(turn: Turn, admission: Admission) -> str:
 async def give_up(turn: Turn, services: Services, reason: str) -> None:
     """Apologize for the messages that will not be answered; `reason` is a key of the texts."""
     await close_cards(turn, services)
-    await abandon_unkept(turn, services)
+    await abandon_unkept(turn, services, progress_of(turn))
     text = apology(RunFailed("failed", reason))
     last = turn.claim.messages[-1]
     if last.kind == "retract":
