@@ -4,18 +4,17 @@ from dataclasses import replace
 
 from bot.engines import Engine, RunRequest
 from bot.errors import NOTHING_SENT, ConversationGone, RunFailed
-from bot.models import Answer, Conversation, Message
+from bot.models import Answer, Message
 from bot.slack.answer.reply import Reply
 from bot.store import steps
 from bot.store.journal import Turn
-from bot.store.steps import EngineInput, Generation
+from bot.store.steps import Generation
 from bot.texts.answers import HERE, apology, stopped
 from bot.tools.toolbox import Offer
 from bot.turn.batch import Request, account_owner
 from bot.turn.calling import Calling
-from bot.turn.context import collect_input
-from bot.turn.conversation import open_conversation, start_over
-from bot.turn.files_in import FileFallback, Offered, load_files
+from bot.turn.conversation import converse, start_over
+from bot.turn.files_in import FileFallback, load_files
 from bot.turn.files_out import fetch, fit, snippets
 from bot.turn.interrupt import Interrupt
 from bot.turn.reordering import is_restarted
@@ -66,10 +65,11 @@ async def _answer(
 ) -> Answer:
     """Get an answer in the thread's conversation, or in a new one."""
     generation = Generation(turn.recall(steps.GENERATION) or 0)
+    run_request, offer = await _prepare(turn, services, request, generation, interrupt)
     engine = FileFallback(services.engine, turn)
-    run_request, offer = await _prepare(turn, services, request, generation, engine, interrupt)
-    for message in run_request.messages:
-        await _append(turn, engine, run_request, message, generation)
+    if engine.appends:
+        for message in run_request.messages:
+            await _append(turn, engine, run_request, message, generation)
     story = Story(reply, titles_of(offer))
     reruns = Reruns(Runner(turn, services, engine, story, interrupt), generation)
     calling = Calling(turn, services, request, offer, interrupt, story.show_card)
@@ -82,15 +82,16 @@ async def _prepare(
     services: Services,
     request: Request,
     generation: Generation,
-    engine: FileFallback,
     interrupt: Interrupt,
 ) -> tuple[RunRequest, Offer]:
     """The input of the first run and the tools on offer. Independent parts are prepared
     concurrently.
     """
-    (given, conversation), (files, offer) = await together(
-        _converse(turn, services, request, generation, interrupt),
-        _equip(turn, services, request, generation, engine),
+    channel_id, off = turn.claim.thread.channel_id, turn.claim.channel.servers_off
+    (given, conversation), files, offer = await together(
+        converse(turn, services, request, generation, interrupt),
+        load_files(turn, services, request.questions, services.engine.reads, generation.run),
+        services.toolbox.offer(channel_id, off, account_owner(request)),
     )
     if not turn.is_begun(generation.run):
         interrupt.check_order()
@@ -109,30 +110,6 @@ async def _prepare(
     return run_request, offer
 
 
-async def _equip(
-    turn: Turn, services: Services, request: Request, generation: Generation, engine: FileFallback
-) -> tuple[Offered, Offer]:
-    """The files of the questions, and the tools on offer."""
-    channel_id, off = turn.claim.thread.channel_id, turn.claim.channel.servers_off
-    return await together(
-        load_files(turn, services, request.questions, engine.reads, generation.run),
-        services.toolbox.offer(channel_id, off, account_owner(request)),
-    )
-
-
-async def _converse(
-    turn: Turn, services: Services, request: Request, generation: Generation, interrupt: Interrupt
-) -> tuple[EngineInput, Conversation]:
-    """The messages for the engine, and the conversation that they belong to."""
-    given = await collect_input(turn, services, request)
-    if not turn.is_begun(generation.run):
-        interrupt.check_order()
-    conversation = await open_conversation(turn, services, request, given, generation)
-    if any(message.files for message in request.questions):
-        await turn.save()  # loading files may take long
-    return given, conversation
-
-
 async def _append(
     turn: Turn,
     engine: Engine,
@@ -146,9 +123,8 @@ async def _append(
             run_request.conversation, message, turn_id=turn.id, again=again, files=offered
         )
 
-    if engine.appends:
-        step = generation.append(message.ts)
-        await turn.once(step, append, undone_by=NOTHING_SENT, deferred=True)
+    step = generation.append(message.ts)
+    await turn.once(step, append, undone_by=NOTHING_SENT, deferred=True)
 
 
 async def _finish(turn: Turn, services: Services, ended: Ended, interrupt: Interrupt) -> Answer:

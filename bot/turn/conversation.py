@@ -10,10 +10,27 @@ from bot.store.records import newest
 from bot.store.steps import EngineInput, Generation
 from bot.telemetry.log import log
 from bot.turn.batch import Request
-from bot.turn.context import recollect
+from bot.turn.context import collect_input, recollect
+from bot.turn.interrupt import Interrupt
 from bot.turn.reordering import own_generation
 from bot.turn.rollover import shorten
 from bot.turn.services import Services
+
+
+async def converse(
+    turn: Turn, services: Services, request: Request, generation: Generation, interrupt: Interrupt
+) -> tuple[EngineInput, Conversation]:
+    """The messages for the engine, and the conversation that they belong to.
+
+    Raises OutOfOrder where the turn is to begin again.
+    """
+    given = await collect_input(turn, services, request)
+    if not turn.is_begun(generation.run):
+        interrupt.check_order()
+    conversation = await open_conversation(turn, services, request, given, generation)
+    if any(message.files for message in request.questions):
+        await turn.save()  # loading files may take long
+    return given, conversation
 
 
 async def open_conversation(

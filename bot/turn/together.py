@@ -9,14 +9,21 @@ from bot.turn.interrupt import Interrupt
 
 A = TypeVar("A")
 B = TypeVar("B")
+C = TypeVar("C")
 
 
-async def together(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B]) -> tuple[A, B]:
-    """The results of two coroutines. An error is raised once both are done, so that no step is
-    cut off in the middle by the failure of the other."""
-    tasks = (asyncio.ensure_future(first), asyncio.ensure_future(second))
-    await asyncio.gather(*tasks, return_exceptions=True)
-    return tasks[0].result(), tasks[1].result()
+async def together(
+    first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B], third: Coroutine[Any, Any, C]
+) -> tuple[A, B, C]:
+    """The results of three coroutines. An error is raised once all are done, so that no step is
+    cut off in the middle by the failure of another."""
+    a, b, c = (
+        asyncio.ensure_future(first),
+        asyncio.ensure_future(second),
+        asyncio.ensure_future(third),
+    )
+    await asyncio.gather(a, b, c, return_exceptions=True)
+    return a.result(), b.result(), c.result()
 
 
 async def run_together(
