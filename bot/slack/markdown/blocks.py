@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import cache
 
-from markdown_it import MarkdownIt
 from markdown_it.token import Token
+
+from bot.slack.markdown.block_parser import BlockParser
 
 # Line ends of Markdown; str.splitlines() would also split at form feeds and others.
 _LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
@@ -207,11 +208,8 @@ def cut_indentation(line: str, columns: int) -> str:
 
 
 @cache
-def _parser() -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
-    parser.disable(["html_block", "reference"])
-    parser.core.ruler.enableOnly(["normalize", "block"])
-    return parser
+def _parser() -> BlockParser:
+    return BlockParser()
 
 
 _KINDS = {
