@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any
@@ -113,6 +113,21 @@ class Threads:
         lines = {line.ts: line for line in found if line is not None}  # each page has the root
         root = [lines.pop(thread.thread_ts)] if thread.thread_ts in lines else []
         return _fitting(root, list(lines.values())[-MOST_MESSAGES:])
+
+    async def said_at(self, thread: Thread, stamps: Collection[str]) -> list[Line]:
+        """The messages of a thread with these `ts`, in order. Raises what `slack_errors` does."""
+        ordered = sorted(stamps, key=float)
+        replies = read_replies(
+            self._client,
+            thread,
+            patient=True,
+            oldest=ordered[0],
+            latest=ordered[-1],
+            inclusive=True,
+        )
+        found = {each["ts"]: self._line(each) async for each in replies if each["ts"] in stamps}
+        lines = (found.get(ts) for ts in ordered)
+        return [line for line in lines if line is not None]
 
     async def said_above(self, thread: Thread) -> list[Line]:
         """The last messages of another author in the channel before the thread began, in order.

@@ -8,7 +8,14 @@ from bot.models import Message, Record, Run, Usage, encode
 from bot.store.claims import SOURCE, Claim
 from bot.store.dead import DeadLetter
 from bot.store.feedback import LATEST_SECONDS
-from bot.store.inbox_part import RECORD_BYTES, RECORDS, RUNS, TOMBSTONE_SECONDS, InboxPart
+from bot.store.inbox_part import (
+    RECORD_BYTES,
+    RECORDS,
+    RUNS,
+    SEEN_SECONDS,
+    TOMBSTONE_SECONDS,
+    InboxPart,
+)
 from bot.store.scripts import Call, Values
 from bot.store.usage import ROWS_SECONDS, SUMS_SECONDS, Charge
 from bot.telemetry.log import log
@@ -83,6 +90,20 @@ class Settling(InboxPart):
             answer_ts,
         )
         return await self._end(claim, ending, reserved)
+
+    async def mark_answered(self, claim: Claim, stamps: Collection[str]) -> None:
+        """Note that messages outside of the turn are answered, by their `ts`: they leave the inbox,
+        and later deliveries of them are recognized."""
+        ordered, thread = sorted(stamps, key=float), claim.thread
+        if ordered:
+            await self._connection.run(
+                "mark_answered",
+                thread,
+                {"seen": [self._keys.seen_at(thread, ts) for ts in ordered]},
+                claim=claim.fence,
+                seen_seconds=SEEN_SECONDS,
+                stamps=ordered,
+            )
 
     async def dead_letter(
         self,

@@ -5,21 +5,19 @@ after a crash continues with the same conversation, the same run, the same text,
 that is not posted yet.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from bot.errors import RunFailed
 from bot.jobs.forget import delete_now
 from bot.jobs.results import Results
 from bot.jobs.run import run_jobs
-from bot.models import JOB, Answer, Conversation, Message, Record, well_formed
+from bot.models import JOB, Answer, Conversation, Message, well_formed
 from bot.slack.answer.reply import Reply
 from bot.store import steps
 from bot.store.hold import record_deletion
 from bot.store.journal import Turn
 from bot.store.steps import Admission
 from bot.telemetry import trace
-from bot.telemetry.log import log
 from bot.texts import hold
 from bot.texts.answers import (
     FRESH_START,
@@ -37,6 +35,7 @@ from bot.turn.ask import ask
 from bot.turn.batch import Request, sort_claim
 from bot.turn.files_in import unread_note
 from bot.turn.files_out import missing, share
+from bot.turn.found import find_answers, settle_found
 from bot.turn.interrupt import Interrupt
 from bot.turn.record import record
 from bot.turn.retraction import retract
@@ -67,8 +66,10 @@ async def take_turn(turn: Turn, services: Services, interrupt: Interrupt) -> Ans
     async with services.replies.open(turn, request.last, interrupt.raised) as reply:
         known = turn.recall(steps.ANSWER)
         may_be_posted = known is None and turn.claim.maybe_done
-        if may_be_posted and (found := await settle_found(turn, services, request, reply)):
-            return found
+        if may_be_posted and (found := await find_answers(turn, reply)):
+            if any(found.covers(message) and message.kind == "reset" for message in admitted):
+                await reset(turn, services, request)
+            return await settle_found(turn, services, request, found)
         answer = known or await answer_to(turn, services, request, reply, interrupt)
         progress = progress_of(turn)
         if known is None:
@@ -111,43 +112,6 @@ async def turn_away(
             await reply.finish(Answer(admission.note, outcome="refused"))
     await services.store.inbox.settle(turn.claim, answered=())
     return Answer(admission.note, outcome="refused", reason=admission.reason)
-
-
-async def settle_found(
-    turn: Turn, services: Services, request: Request, reply: Reply
-) -> Answer | None:
-    """Settle with the answer that Slack holds, if Redis was restored to a state without it; None
-    if Slack holds none.
-
-    A conversation that is newer than the restored state is mapped to the thread again. Messages
-    that the answer does not cover wait for the next turn.
-    """
-    found = await reply.find_whole()
-    if found is None:
-        return None
-    text, ending = found
-    log.warning("answer_found", thread=turn.claim.thread.key, turn=turn.id)
-    if request.conversation is None and ending.get("conversation"):
-        await services.store.conversations.save(turn.claim, conversation_named_by(turn, ending))
-    answered = ending.get("answers", "").split()
-    kept = [m for m in turn.claim.messages if answered and m.ts not in answered]
-    done = [m for m in turn.claim.messages if m not in kept]
-    if not done:
-        return None
-    said = [Record("user", m.text, m.ts, m.user_id) for m in done if m.kind == "message"]
-    said.append(Record("assistant", text, turn.claim.messages[0].ts))
-    # Redis does not know which tools the answer used: assume external content.
-    await services.store.inbox.settle(
-        turn.claim, answered=done, records=said, kept=kept, external=True
-    )
-    return Answer(text, reason="found")
-
-
-def conversation_named_by(turn: Turn, ending: Mapping[str, str]) -> Conversation:
-    """The conversation that the ending of an answer names."""
-    thread, first = turn.claim.thread, turn.claim.messages[0]
-    id_, engine = ending["conversation"], ending["engine"]
-    return Conversation(id_, engine, thread, first.user_id, turn.claim.taken_at)
 
 
 async def answer_to(

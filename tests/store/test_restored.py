@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.errors import StoreUnavailable
+from bot.errors import StoreUnavailable, Superseded
 from bot.models import Conversation, Record
 from bot.store import Store, Turn, open_store
 from bot.store.begun import REMEMBERED_SECONDS
@@ -272,6 +272,26 @@ async def test_messages_not_covered_by_a_found_answer_wait_for_the_next_turn(
     claim = await take_one(store)
     await store.inbox.settle(claim, kept=claim.messages[1:])
     assert [m.ts for m in (await take_one(store)).messages] == ["2.0", "3.0"]
+
+
+async def test_answered_messages_leave_the_inbox_and_the_context_and_are_not_taken_in_again(
+    store: Store,
+) -> None:
+    await deliver(store, "1.0")
+    claim = await take_one(store)
+    await deliver(store, "2.0", "3.0")
+    context, kept = message("1.5", of=thread()), message("3.5", of=thread())
+    for each in (context, kept):
+        assert (await store.routing.route(each, "", "mentions")).verdict == "overheard"
+    await store.inbox.mark_answered(claim, {"2.0", "2.5"})
+    await deliver(store, "2.0", "2.5")
+    assert (await store.routing.route(message("2.5"), "mention", "always")).verdict == "seen"
+    assert (await store.inbox.state(thread())).waiting == ("3.0",)
+    assert await store.redis.hkeys(store.keys.overheard(thread())) == ["3.5"]
+    await store.inbox.settle(claim)
+    with pytest.raises(Superseded):
+        await store.inbox.mark_answered(claim, {"4.0"})
+    assert (await store.inbox.deliver(message("4.0"))).new
 
 
 @pytest.mark.parametrize("confirm", ["replica", "both"])

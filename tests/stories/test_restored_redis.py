@@ -4,6 +4,7 @@ Each question is answered once, whatever happened since that state.
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.fakes.openai import echo, held
 from tests.fakes.openai.answers import slow
 from tests.redis_server import RedisServer, run_server
 from tests.stories.test_ai_faults import CONVERSATIONS, runs, texts
+from tests.stories.test_deliveries import post
 from tests.world import BASE_TIMING, World, open_world, wait_until
 
 SCALE = 0.1
@@ -63,6 +65,11 @@ async def restored_world(
 def copies(world: World, roots: list[str]) -> list[int]:
     """How many messages of the bot each thread holds."""
     return [len(world.slack.replies("#general", root)) for root in roots]
+
+
+def asked(world: World) -> list[str]:
+    """The last word of each message that the AI server got, in order."""
+    return [text.split()[-1] for said in texts(world) for text in said]
 
 
 async def ask_all(world: World) -> list[str]:
@@ -156,8 +163,7 @@ async def test_a_rollback_loses_no_waiting_questions(
     await asyncio.sleep(10 * SCALE)
     await world.rests("#general", root)
     assert (copies(world, [root]), runs(world)) == ([2], 2)
-    asked = [text for said in texts(world) for text in said]
-    assert [text.split()[-1] for text in asked] == ["first", "second", "third"]
+    assert asked(world) == ["first", "second", "third"]
 
 
 async def test_a_message_answered_since_that_state_does_not_join_the_turn_under_way(
@@ -187,5 +193,64 @@ async def test_a_message_answered_since_that_state_does_not_join_the_turn_under_
         await world.replies("#general", first, 2)
         await world.rests("#general", first)
         assert (copies(world, [first]), runs(world)) == ([2], 2)
-        asked = [text.split()[-1] for said in texts(world) for text in said]
-        assert asked == ["first", "second"]
+        assert asked(world) == ["first", "second"]
+
+
+async def test_an_answer_is_found_whichever_of_its_messages_comes_first(
+    own_server: RedisServer, tmp_path: Path
+) -> None:
+    """The state lacks them, and the `web` process that delivered them has ended: Slack retries.
+    Like all others they can be deleted then."""
+    timing = replace(TIMING, worker=replace(TIMING.worker, lifetime=8 * SCALE))
+    async with open_world(
+        own_server.url, tmp_path / "state", socket_mode=False, timing=timing
+    ) as world:
+        alice, world.fake.answer = world.slack.user("alice"), lambda prompt: held(echo(prompt))
+        first = await alice.says("#general", "@bot first")
+        await world.slack.wait_for(lambda: runs(world) == 1)
+        await asyncio.to_thread(own_server.copy_data, tmp_path / "copy")
+        second = await alice.says("#general", "second", thread_ts=first)
+        third = await alice.says("#general", "third", thread_ts=first)
+        await world.slack.settled()
+        world.fake.answer = echo
+        world.fake.finish()
+        await world.replies("#general", first, 2)
+
+        world = await world.replaced()
+        await asyncio.to_thread(own_server.restore_data, tmp_path / "copy")
+        for ts in (third, second):
+            [retried] = [d for d in world.slack.deliveries if d.ts == ts]
+            assert (await post(world, json.dumps(retried.payload).encode()))[0] == 200
+            await world.rests("#general", first)
+        assert (copies(world, [first]), runs(world)) == ([2], 2)
+        assert asked(world) == ["first", "second", "third"]
+
+        await alice.deletes("#general", second)
+        await world.slack.settled()
+        await world.rests("#general", first)
+        [conversation] = world.fake.conversations.values()
+        said = [str(item["content"]) for item in conversation.items if item["role"] == "user"]
+        assert [text for text in said if "second" in text] == []
+        assert len(said) == 2
+
+
+async def test_a_reset_since_that_state_is_repeated_silently(
+    own_server: RedisServer, tmp_path: Path
+) -> None:
+    async with open_world(
+        own_server.url, tmp_path / "state", socket_mode=False, timing=TIMING
+    ) as world:
+        first = await world.ask("#general", "@bot first")
+        await world.rests("#general", first)
+        await asyncio.to_thread(own_server.copy_data, tmp_path / "copy")
+        await world.ask("#general", "reset", thread_ts=first)
+        await world.rests("#general", first)
+        await asyncio.to_thread(own_server.restore_data, tmp_path / "copy")
+
+        async def is_forgotten() -> bool:
+            thread = world.key("#general", first)
+            return await world.bot.store.conversations.find(thread) is None
+
+        await wait_until(is_forgotten)
+        await world.rests("#general", first)
+        assert copies(world, [first]) == [2]

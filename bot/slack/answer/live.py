@@ -7,7 +7,7 @@ Slack holds exactly the complete text.
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from slack_sdk.errors import SlackApiError
@@ -19,6 +19,7 @@ from bot.slack.answer.edited import EditedMessage
 from bot.slack.answer.lazy_event import Stop
 from bot.slack.answer.outlet import Full, GrowingMessage, Outlet
 from bot.slack.answer.pages import Pages
+from bot.slack.answer.posted import FoundAnswer
 from bot.slack.answer.refusals import TooLarge
 from bot.slack.answer.steps import status_of
 from bot.slack.answer.stream import LIMIT
@@ -222,9 +223,11 @@ class Live:
             return whole
         return {**whole, "conversation": conversation.id, "engine": conversation.engine}
 
-    async def find_whole(self) -> tuple[str, Mapping[str, str]] | None:
-        """The text and ending of this turn's answer, if Slack holds all of it."""
-        return await self._chat.posted.find_whole(self._turn.claim.messages[0].ts)
+    async def find_whole(self) -> tuple[FoundAnswer, ...]:
+        """The complete answers to the messages of this turn that Slack holds."""
+        claim = self._turn.claim
+        stamps = [message.ts for message in claim.messages]
+        return await self._chat.posted.find_whole(stamps, others=not claim.retried)
 
     async def _is_cut(self, part: int) -> bool:
         """Whether posting was stopped before this part. The first part is always posted."""

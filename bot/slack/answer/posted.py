@@ -4,8 +4,9 @@ A message is found by the turn and the part in its metadata. A stream gets these
 stopped: one whose `ts` was never recorded is recognized as our only message without metadata.
 """
 
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from slack_sdk.web.async_client import AsyncWebClient
@@ -14,8 +15,35 @@ from bot.models import Message
 from bot.slack.text import parse_text
 from bot.slack.threads import read_replies
 
+_TS = re.compile(r"\b\d{1,12}\.\d{1,9}\b", re.ASCII)
+
 METADATA_EVENT = "bot_answer"
 """The type of the metadata of an answer's messages."""
+
+
+@dataclass(slots=True)
+class FoundAnswer:
+    """An answer that is found in Slack; `is_whole` once its ending (`Chat.ending`) is."""
+
+    parts: dict[int, str] = field(default_factory=dict)
+    is_whole: bool = False
+    answers: frozenset[str] = frozenset()
+    """The `ts` of the messages that it answers; none if an older version wrote it."""
+    conversation: str = ""
+    engine: str = ""
+
+    def take(self, text: str, payload: Mapping[str, Any]) -> None:
+        """Add one of its messages."""
+        self.parts[int(payload.get("part", 0))] = text
+        if payload.get("whole"):
+            self.is_whole = True
+            self.answers = frozenset(_TS.findall(str(payload.get("answers") or "")))
+            self.conversation = str(payload.get("conversation") or "")
+            self.engine = str(payload.get("engine") or "")
+
+    @property
+    def text(self) -> str:
+        return "\n\n".join(self.parts[number] for number in sorted(self.parts))
 
 
 @dataclass(slots=True)
@@ -46,24 +74,30 @@ class Posted:
                 return str(message["ts"])
         return None
 
-    async def find_whole(self, since: str) -> tuple[str, Mapping[str, str]] | None:
-        """The text of this turn's answer and its ending, if Slack holds all of it.
+    async def find_whole(
+        self, asked: Sequence[str], *, others: bool = True
+    ) -> tuple["FoundAnswer", ...]:
+        """The complete answers that Slack holds to messages with the `ts` in `asked`, in order.
 
-        `since` is the `ts` of the turn's first message: when the turn is begun again, it may have
-        more messages than those that were answered.
+        That is this turn's answer and, unless `others` is False, those of other turns: one that
+        began with another message may have answered some of these. `asked` is in order, too.
         """
-        texts: dict[int, str] = {}
-        ending: Mapping[str, str] | None = None
+        found: dict[str, FoundAnswer] = {}
         unmarked = False
-        async for message in self._replies(since):
+        async for message in self._replies(asked[0]):
             metadata = message.get("metadata") or {}
             unmarked = unmarked or (not metadata and message.get("bot_id") == self.bot_id)
             payload = metadata.get("event_payload") or {}
-            if (metadata.get("event_type"), payload.get("turn")) == (METADATA_EVENT, self.turn_id):
-                texts[int(payload.get("part", 0))] = parse_text(message.get("text") or "")
-                ending = payload if payload.get("whole") else ending
-        self._is_absent = not texts and not unmarked
-        return None if ending is None else ("\n\n".join(texts[n] for n in sorted(texts)), ending)
+            if metadata.get("event_type") == METADATA_EVENT and payload.get("turn"):
+                answer = found.setdefault(str(payload["turn"]), FoundAnswer())
+                answer.take(parse_text(message.get("text") or ""), payload)
+        self._is_absent = self.turn_id not in found and not unmarked
+        return tuple(
+            answer
+            for turn_id, answer in found.items()
+            if turn_id == self.turn_id or (others and answer.answers.intersection(asked))
+            if answer.is_whole
+        )
 
     async def find_orphan(self, known: Sequence[str]) -> str | None:
         """The `ts` of a stream of this turn that was started but never recorded, or None.

@@ -7,7 +7,7 @@ posted again.
 
 import asyncio
 import unicodedata
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -22,7 +22,7 @@ from bot.slack.answer.drafts import Drafts
 from bot.slack.answer.lazy_event import Stop
 from bot.slack.answer.live import Live
 from bot.slack.answer.outlet import Outlet
-from bot.slack.answer.posted import METADATA_EVENT
+from bot.slack.answer.posted import METADATA_EVENT, FoundAnswer
 from bot.slack.answer.previous import PreviousAnswers
 from bot.slack.answer.rate_limits import RateLimits
 from bot.slack.answer.status import Refused, Status
@@ -210,9 +210,8 @@ class Reply:
         self._measured = len(text)
         return self._size <= self._most
 
-    async def find_whole(self) -> tuple[str, Mapping[str, str]] | None:
-        """The complete answer of this turn that Slack already holds, with its ending
-        (`Chat.ending`)."""
+    async def find_whole(self) -> tuple[FoundAnswer, ...]:
+        """The complete answers to the messages of this turn that Slack holds."""
         return await self._live.find_whole()
 
     async def finish(self, answer: Answer) -> list[str]:
