@@ -9,7 +9,7 @@ import pytest
 
 from bot.models import Answer, Step, Update
 from bot.slack.answer.reply import METADATA_EVENT, Replies
-from bot.slack.answer.steps import ROOM, Cards
+from bot.slack.answer.cards import ROOM, Cards
 from bot.slack.answer.stream import LIMIT
 from bot.slack.markdown.render import render
 from bot.slack.markdown.split import parts

@@ -21,7 +21,7 @@ from bot.slack.answer.outlet import Full, GrowingMessage, Outlet
 from bot.slack.answer.pages import Pages
 from bot.slack.answer.posted import FoundAnswer
 from bot.slack.answer.refusals import TooLarge
-from bot.slack.answer.steps import status_of
+from bot.slack.answer.cards import status_of
 from bot.slack.answer.stream import LIMIT
 from bot.slack.answer.streamed import StreamedMessage
 from bot.slack.client import Uncertain, error_code

@@ -26,7 +26,7 @@ from bot.slack.answer.posted import METADATA_EVENT, FoundAnswer
 from bot.slack.answer.previous import PreviousAnswers
 from bot.slack.answer.rate_limits import RateLimits
 from bot.slack.answer.status import Refused, Status
-from bot.slack.answer.steps import with_reasoning
+from bot.slack.answer.cards import with_reasoning
 from bot.slack.ephemerals import post_ephemeral
 from bot.slack.markdown.clean import clean_so_far
 from bot.slack.markdown.graphemes import size

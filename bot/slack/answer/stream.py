@@ -17,7 +17,7 @@ from bot.models import Step
 from bot.slack.answer.chat import TRIES, Chat
 from bot.slack.answer.rate_limits import APPENDS, STOPS, RateLimits
 from bot.slack.answer.refusals import is_ended
-from bot.slack.answer.steps import Cards
+from bot.slack.answer.cards import Cards
 from bot.slack.client import Uncertain, error_code
 from bot.telemetry.log import log
 

@@ -11,7 +11,7 @@ from bot.slack.answer.ageing import AgeingAnswer
 from bot.slack.answer.edited import EditedMessage
 from bot.slack.answer.outlet import Outlet
 from bot.slack.answer.rate_limits import APPENDS, LAST_APPENDS, STARTS
-from bot.slack.answer.steps import working
+from bot.slack.answer.cards import working
 from bot.slack.answer.stream import LIMIT, Stream
 from bot.slack.client import Uncertain, error_code
 from bot.slack.markdown.growing import Append
