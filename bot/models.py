@@ -210,14 +210,14 @@ class MadeFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """A step of the assistant on the way to the answer: a search, a tool call."""
+class Card:
+    """A step of the assistant on the way to the answer, shown as a card: a search, a tool call."""
 
     id: str
     title: str
     status: Literal["pending", "in_progress", "complete", "error"] = "in_progress"
     details: str = ""
-    """The text of the expanded step."""
+    """The text of the expanded card."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +230,7 @@ class Update:
 
     status: RunStatus
     text: str = ""
-    steps: tuple[Step, ...] = ()
+    cards: tuple[Card, ...] = ()
     citations: tuple[Citation, ...] = ()
     files: tuple[MadeFile, ...] = ()
     usage: Usage | None = None

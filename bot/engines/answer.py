@@ -10,6 +10,7 @@ from bot.engines.functions import calls_of
 from bot.engines.hosted import hosted_calls
 from bot.engines.items import (
     Item,
+    cards,
     fields,
     is_message,
     listed,
@@ -19,7 +20,6 @@ from bot.engines.items import (
     read,
     read_text,
     read_usage,
-    steps,
     text,
     text_of,
     whole,
@@ -150,7 +150,7 @@ class Draft:
         """The answer so far."""
         items = self.items
         written, citations = read(items)
-        return Update(self.status, written, steps=steps(items), citations=citations)
+        return Update(self.status, written, cards=cards(items), citations=citations)
 
     def finish(self, *, takes_calls: bool = False) -> Update:
         """The last update of the run. Raises RunFailed if it ended without a complete answer, or
@@ -171,7 +171,7 @@ class Draft:
                 detail=detail,
                 usage=usage,
                 model=model,
-                acted=bool(steps(items) or steps(map(fields, listed(self.ended.get("output"))))),
+                acted=bool(cards(items) or cards(map(fields, listed(self.ended.get("output"))))),
                 hosted=hosted_calls(items),
             )
         files = made_files(items)
@@ -181,7 +181,7 @@ class Draft:
         return Update(
             status,
             written,
-            steps=steps(items),
+            cards=cards(items),
             citations=citations,
             files=files,
             usage=usage,

@@ -1,4 +1,4 @@
-"""Reading the items of a response: text, sources, steps and files.
+"""Reading the items of a response: text, sources, cards and files.
 
 Items are plain JSON. Servers omit fields, and send text in place of a list.
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bot.errors import RunFailed
-from bot.models import Citation, MadeFile, Step, Usage
+from bot.models import Card, Citation, MadeFile, Usage
 
 Item = Mapping[str, Any]
 
@@ -132,14 +132,14 @@ def listed(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def steps(items: Iterable[Item]) -> tuple[Step, ...]:
+def cards(items: Iterable[Item]) -> tuple[Card, ...]:
     """The tool calls among the items."""
     found = []
     for item in items:
         title = _title(item)
         if title:
             status = _STEP_STATUS.get(text(item.get("status")), "in_progress")
-            found.append(Step(_step_id(item) or title, title, status))
+            found.append(Card(_step_id(item) or title, title, status))
     return tuple(found)
 
 

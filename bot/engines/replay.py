@@ -220,7 +220,7 @@ class ReplayEngine(SentWithRun):
                     *("failed", "stream_cut"),
                     text=draft.text,
                     detail=error.reason,
-                    acted=bool(draft.update().steps),
+                    acted=bool(draft.update().cards),
                 ) from None
             raise
         if draft.status == "completed":

@@ -1,4 +1,4 @@
-"""The results of a run of the Assistants protocol: text, sources, steps, its end."""
+"""The results of a run of the Assistants protocol: text, sources, cards, its end."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from bot.engines.errors import DETAIL_CHARS, too_large
 from bot.engines.items import Item, fields, listed, text, whole
 from bot.engines.size import VALUE_BYTES, size_of
 from bot.errors import RunFailed
-from bot.models import Citation, MadeFile, RunStatus, Step, Update, Usage
+from bot.models import Card, Citation, MadeFile, RunStatus, Update, Usage
 
 WORKING = frozenset({"queued", "in_progress", "cancelling"})
 PAUSED: RunStatus = "requires_action"
@@ -33,7 +33,7 @@ class RunDraft:
 
     run: Item | None = None
     messages: dict[str, dict[int, list[str]]] = field(default_factory=dict)
-    steps: dict[str, Step] = field(default_factory=dict)
+    cards: dict[str, Card] = field(default_factory=dict)
     events: int = 0
     _chars: int = 0
     _bytes: int = 0
@@ -54,7 +54,7 @@ class RunDraft:
         if (
             self._chars > ANSWER_CHARS
             or self._bytes > ITEM_BYTES
-            or len(self.messages) + len(self.steps) > MOST_ITEMS
+            or len(self.messages) + len(self.cards) > MOST_ITEMS
         ):
             raise too_large(self.text)
 
@@ -82,9 +82,9 @@ class RunDraft:
             kind, call_id = text(call.get("type")), text(call.get("id"))
             name = text(fields(call.get("function")).get("name"))
             title = f"Calling {name}" if name else _TITLES.get(kind, kind)
-            shown = Step(call_id, title, status)
-            if call_id and self.steps.get(call_id) != shown:
-                self.steps[call_id] = shown
+            shown = Card(call_id, title, status)
+            if call_id and self.cards.get(call_id) != shown:
+                self.cards[call_id] = shown
                 self._bytes += size_of([call_id, title])
 
     @property
@@ -105,7 +105,7 @@ class RunDraft:
 
     def update(self) -> Update:
         """The answer so far."""
-        return Update(self.status, self.text, steps=tuple(self.steps.values()))
+        return Update(self.status, self.text, cards=tuple(self.cards.values()))
 
 
 def waiting_calls(run: Item) -> tuple[FunctionCall, ...]:
@@ -188,7 +188,7 @@ def finish(run: Item, messages: list[Item], draft: RunDraft, *, acted: bool = Fa
             detail=detail,
             usage=usage,
             model=model,
-            acted=acted or bool(draft.steps),
+            acted=acted or bool(draft.cards),
         )
     files = made_files(messages)
     if status == "completed" and not written.strip() and not files:
@@ -196,7 +196,7 @@ def finish(run: Item, messages: list[Item], draft: RunDraft, *, acted: bool = Fa
     return Update(
         status,
         written,
-        steps=tuple(draft.steps.values()),
+        cards=tuple(draft.cards.values()),
         citations=citations,
         files=files,
         usage=usage,

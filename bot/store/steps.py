@@ -11,6 +11,7 @@ from typing import Any, Generic, Literal, TypeVar
 from bot.calls import FunctionCall, HostedCall
 from bot.models import (
     Answer,
+    Card,
     Citation,
     Conversation,
     MadeFile,
@@ -20,7 +21,6 @@ from bot.models import (
     RunOptions,
     Usage,
 )
-from bot.models import Step as Card
 
 T = TypeVar("T")
 

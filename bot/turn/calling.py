@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any
 
 from bot.calls import FunctionCall, FunctionOutput, HostedCall
-from bot.models import Step as Card
+from bot.models import Card
 from bot.store import AuditLine, steps
 from bot.store.audit import audit_fields
 from bot.store.journal import Turn

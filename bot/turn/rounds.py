@@ -161,7 +161,7 @@ def _asked(run: Run, update: Update) -> Asked:
         text=update.text,
         citations=update.citations,
         files=update.files,
-        cards=update.steps,
+        cards=update.cards,
         usage=update.usage,
         last_item_id=update.last_item_id,
     )

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from bot.models import Citation, MadeFile, Run, Update
-from bot.models import Step as Card
+from bot.models import Card, Citation, MadeFile, Run, Update
 from bot.slack.answer.reply import Reply
 from bot.store.steps import Asked
 
@@ -31,7 +30,7 @@ class Story:
     async def show(self, update: Update) -> None:
         """Show progress of the current run."""
         self.shown = max(self.shown, len(update.text))
-        self.acted = self.acted or bool(update.steps)
+        self.acted = self.acted or bool(update.cards)
         await self.reply.show(self.whole(update))
 
     async def show_card(self, card: Card) -> None:
@@ -49,7 +48,7 @@ class Story:
         update = self.whole(Update("in_progress", asked.text, asked.cards, asked.citations))
         self.text, self.citations = update.text, update.citations
         self.files += tuple((asked.run, file) for file in asked.files)
-        self.cards = {card.id: card for card in update.steps}
+        self.cards = {card.id: card for card in update.cards}
 
     def whole(self, update: Update) -> Update:
         """An update of the current run, including the earlier rounds."""
@@ -59,7 +58,7 @@ class Story:
             for each in update.citations
         )
         cards = dict(self.cards)
-        for card in update.steps:
+        for card in update.cards:
             known = cards.get(card.id)
             if known is None or known.status == "in_progress":
                 title = self.titles.get(card.title, card.title)
@@ -68,5 +67,5 @@ class Story:
             update,
             text=lead + update.text,
             citations=(*self.citations, *moved),
-            steps=tuple(cards.values()),
+            cards=tuple(cards.values()),
         )

@@ -10,7 +10,7 @@ from bot.engines.items import read
 from bot.engines.runs import RunDraft
 from bot.engines.runs import read as read_messages
 from bot.errors import RunFailed
-from bot.models import Step
+from bot.models import Card
 
 Json = dict[str, Any]
 
@@ -136,7 +136,7 @@ def test_steps_have_a_title_and_a_state(
     draft = Draft()
     whole = {"id": "x_1", "status": status, **item}
     draft.take(event("response.output_item.added", 0, output_index=0, item=whole))
-    assert draft.update().steps == (Step("x_1", title, shown),)
+    assert draft.update().cards == (Card("x_1", title, shown),)
 
 
 # Runs of the Assistants protocol
@@ -159,9 +159,9 @@ def test_a_run_s_tool_calls_are_steps() -> None:
                 step_details={"type": "tool_calls", "tool_calls": [function, code]},
             )
         )
-    assert draft.update().steps == (
-        Step("call_1", "Calling get_time", "complete"),
-        Step("call_2", "Running code", "complete"),
+    assert draft.update().cards == (
+        Card("call_1", "Calling get_time", "complete"),
+        Card("call_2", "Running code", "complete"),
     )
 
 

@@ -122,7 +122,7 @@ async def test_the_calls_that_the_server_made_are_reported(
         ("wiki", "read", "failed", "Error: down"),
     ]
     assert update.hosted[2].arguments == '{"page": "tides"}'
-    assert [step.title for step in update.steps][2:] == ["wiki: read", "wiki: read"]
+    assert [step.title for step in update.cards][2:] == ["wiki: read", "wiki: read"]
 
 
 async def test_a_request_for_approval_is_a_call_and_its_output_the_approval(

@@ -11,7 +11,7 @@ import pytest
 from bot.calls import FunctionSpec
 from bot.engines import Engine, RunRequest
 from bot.errors import ConversationGone, DependencyDown, Retry, RunFailed
-from bot.models import Citation, Conversation, Record, Run, RunOptions, Step, Usage
+from bot.models import Card, Citation, Conversation, Record, Run, RunOptions, Usage
 from tests.engines.engines import (
     OPTIONS,
     THREAD,
@@ -262,7 +262,7 @@ async def test_steps_are_reported(fake: FakeOpenAI) -> None:
         async for update in updates:
             if update.text:
                 break
-        assert update.steps == (Step("ws_1", "Searching the web: weather", "complete"),)
+        assert update.cards == (Card("ws_1", "Searching the web: weather", "complete"),)
         fake.finish()
         assert [update async for update in updates][-1].status == "completed"
 

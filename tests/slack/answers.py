@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.models import Answer, Message, Step, Thread, Update
+from bot.models import Answer, Card, Message, Thread, Update
 from bot.slack.answer.reply import Replies, Reply
 from bot.store import Store
 from bot.store.journal import Turn
@@ -134,7 +134,7 @@ class Harness:
 
 async def show(reply: Reply, text: str, wire: Wire) -> None:
     """Show a text and wait until all of its showable part was shown or the worker is dead."""
-    await reply.show(Update("in_progress", text, steps=(Step("s1", "Searching the web"),)))
+    await reply.show(Update("in_progress", text, cards=(Card("s1", "Searching the web"),)))
     live = reply._live
 
     async def is_shown() -> bool:

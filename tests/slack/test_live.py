@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from bot.models import Answer, Step, Update
-from bot.slack.answer.reply import METADATA_EVENT, Replies
+from bot.models import Answer, Card, Update
 from bot.slack.answer.cards import ROOM, Cards
+from bot.slack.answer.reply import METADATA_EVENT, Replies
 from bot.slack.answer.stream import LIMIT
 from bot.slack.markdown.render import render
 from bot.slack.markdown.split import parts
@@ -177,7 +177,7 @@ async def test_the_cards_stay_when_another_worker_finishes_the_message(
 
 def test_the_titles_of_many_cards_leave_room_for_the_text() -> None:
     cards = Cards()
-    steps = [Step(f"s{n}", f"Searching the web: {n} " + "x" * 200) for n in range(60)]
+    steps = [Card(f"s{n}", f"Searching the web: {n} " + "x" * 200) for n in range(60)]
     sent = [card for n in range(60) for card in cards.chunks(steps[: n + 1])]
     assert len(sent) > 4
     titles = {card["id"]: card["title"] for card in sent + cards.close()}

@@ -30,7 +30,7 @@ class Answers:
         return Update(
             PAUSED,
             written,
-            steps=tuple(draft.steps.values()),
+            cards=tuple(draft.cards.values()),
             citations=await self._named(citations),
             last_item_id=text(messages[-1].get("id")) if messages else run.after,
             calls=waiting_calls(fields(draft.run)),

@@ -47,7 +47,7 @@ class EditedMessage:
     async def rewrite(self, draft: Draft, text: str, part: int, extras: Sequence[Any] = ()) -> None:
         """Replace the text of a message that is no open stream."""
         outlet = self._outlet
-        cards = outlet.cards(part) if draft.streamed else outlet.reasoning_card(part)
+        cards = outlet.blocks_above(part) if draft.streamed else outlet.reasoning_card(part)
         await self._outlet.limits.wait(EDITS)
         await self._chat.update(draft.ts, text, part, cards=cards, extras=extras)
 
@@ -85,7 +85,7 @@ class EditedMessage:
             return False
         await self.stop(draft, part)
         ends = len(pieces) > 1
-        cards = self._outlet.cards(part, at_work=True) if draft.streamed else []
+        cards = self._outlet.blocks_above(part, at_work=True) if draft.streamed else []
         extras = [] if ends else [stop_block()]
         await self._chat.update(draft.ts, pieces[0].text, part, cards=cards, extras=extras)
         self._shown = pieces[0].text

@@ -13,15 +13,15 @@ from typing import Any
 from slack_sdk.errors import SlackApiError
 
 from bot.errors import Retry, Undeliverable
-from bot.models import Step, Update
+from bot.models import Card, Update
 from bot.slack.answer.alarm import Alarm
+from bot.slack.answer.cards import status_of
 from bot.slack.answer.edited import EditedMessage
 from bot.slack.answer.lazy_event import Stop
 from bot.slack.answer.outlet import Full, GrowingMessage, Outlet
 from bot.slack.answer.pages import Pages
 from bot.slack.answer.posted import FoundAnswer
 from bot.slack.answer.refusals import TooLarge
-from bot.slack.answer.cards import status_of
 from bot.slack.answer.stream import LIMIT
 from bot.slack.answer.streamed import StreamedMessage
 from bot.slack.client import Uncertain, error_code
@@ -63,11 +63,11 @@ class Live:
     def show(self, update: Update) -> None:
         """Set the answer so far, to be shown at the next interval."""
         before, self._update = self._update, update
-        if (update.text, update.steps) == (before.text, before.steps):
+        if (update.text, update.cards) == (before.text, before.cards):
             return
-        self._outlet.steps = update.steps
+        self._outlet.cards = update.cards
         self._news = True
-        self._outlet.status.say(status_of(update.steps))
+        self._outlet.status.say(status_of(update.cards))
         if not self._alarm.is_at_work and not self._has_failed:
             self._plan()
 
@@ -180,7 +180,7 @@ class Live:
         self._news = True
 
     async def finish(
-        self, text: str, extras: Sequence[Json] = (), reasoning: Sequence[Step] = ()
+        self, text: str, extras: Sequence[Json] = (), reasoning: Sequence[Card] = ()
     ) -> list[str]:
         """Post the complete answer; returns the `ts` of its messages. Idempotent.
 

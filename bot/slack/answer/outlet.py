@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from bot.models import Step, Update
+from bot.models import Card, Update
+from bot.slack.answer.cards import card_blocks, ended
 from bot.slack.answer.chat import Chat
 from bot.slack.answer.drafts import Drafts
 from bot.slack.answer.rate_limits import Allowance, RateLimits
 from bot.slack.answer.status import Refused, Status
-from bot.slack.answer.cards import card_blocks, ended
 from bot.slack.markdown.growing import Visible
 from bot.store.journal import Turn
 from bot.store.steps import CARDS
@@ -22,7 +22,7 @@ class Full(Exception):
 
 @dataclass(slots=True)
 class Outlet:
-    """The state of one answer on its way to Slack. `steps` are the assistant's newest steps.
+    """The state of one answer on its way to Slack. `cards` are the newest ones of the assistant.
 
     At most `messages` are begun before the answer is complete.
     """
@@ -36,9 +36,9 @@ class Outlet:
     timing: AnswerTiming
     messages: int
     visible: Visible = field(default_factory=Visible)
-    steps: Sequence[Step] = field(default=())
-    reasoning: Sequence[Step] = field(default=())
-    """The step with the reasoning of the complete answer, if people are to see it."""
+    cards: Sequence[Card] = field(default=())
+    reasoning: Sequence[Card] = field(default=())
+    """The card with the reasoning of the complete answer, if people are to see it."""
 
     def check_room(self) -> None:
         """Raise Full if no further message may be begun."""
@@ -46,14 +46,14 @@ class Outlet:
             raise Full
 
     def reasoning_card(self, part: int) -> list[dict[str, Any]]:
-        """The card above an answer that was not streamed, which shows no other steps."""
+        """The card above an answer that was not streamed, which shows no other cards."""
         return card_blocks(self.reasoning) if part == 0 else []
 
-    def cards(self, part: int, *, at_work: bool = False) -> list[dict[str, Any]]:
+    def blocks_above(self, part: int, *, at_work: bool = False) -> list[dict[str, Any]]:
         """The task cards of a streamed message that is edited. The first message has them all."""
         recalled = self.turn.recall(CARDS) or ()
-        steps = tuple(self.steps) or recalled
-        return card_blocks(steps if at_work else ended(steps)) if part == 0 else []
+        cards = tuple(self.cards) or recalled
+        return card_blocks(cards if at_work else ended(cards)) if part == 0 else []
 
 
 class GrowingMessage(Protocol):

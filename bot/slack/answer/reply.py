@@ -17,6 +17,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.errors import Retry, RunFailed, Suspended
 from bot.models import Answer, Message, Thread, Update
 from bot.slack.answer.buttons import answer_buttons
+from bot.slack.answer.cards import with_reasoning
 from bot.slack.answer.chat import Chat
 from bot.slack.answer.drafts import Drafts
 from bot.slack.answer.lazy_event import Stop
@@ -26,7 +27,6 @@ from bot.slack.answer.posted import METADATA_EVENT, FoundAnswer
 from bot.slack.answer.previous import PreviousAnswers
 from bot.slack.answer.rate_limits import RateLimits
 from bot.slack.answer.status import Refused, Status
-from bot.slack.answer.cards import with_reasoning
 from bot.slack.ephemerals import post_ephemeral
 from bot.slack.markdown.clean import clean_so_far
 from bot.slack.markdown.graphemes import size
@@ -194,7 +194,7 @@ class Reply:
         if not self._shows or not await in_thread(self._fits, update.text):
             return
         if self._reasoning:
-            update = replace(update, steps=with_reasoning(update.steps, update.text))
+            update = replace(update, cards=with_reasoning(update.cards, update.text))
         self._live.show(update)
 
     async def discard_text(self, status: str) -> None:
@@ -227,8 +227,8 @@ class Reply:
         text = await render_in_thread(answer.text, answer.citations)
         if answer.text and not _is_visible(text):
             text = apology(RunFailed("failed", "empty"))
-        steps = with_reasoning((), answer.text) if self._reasoning else ()
-        done = await self._live.finish(text, extras, steps)
+        cards = with_reasoning((), answer.text) if self._reasoning else ()
+        done = await self._live.finish(text, extras, cards)
         self.rated_ts = done[-1] if rated and done else ""
         return done
 

@@ -13,18 +13,18 @@ from typing import Any
 from slack_sdk.errors import SlackApiError
 
 from bot.errors import Retry
-from bot.models import Step
+from bot.models import Card
+from bot.slack.answer.cards import Cards
 from bot.slack.answer.chat import TRIES, Chat
 from bot.slack.answer.rate_limits import APPENDS, STOPS, RateLimits
 from bot.slack.answer.refusals import is_ended
-from bot.slack.answer.cards import Cards
 from bot.slack.client import Uncertain, error_code
 from bot.telemetry.log import log
 
 Json = dict[str, Any]
 
 LIMIT = 11_000
-"""Characters of text in one streamed message; 500 more are for the titles of steps."""
+"""Characters of text in one streamed message; 500 more are for the titles of cards."""
 LONG_WAIT = 0.5
 """If the stop has to wait for longer, the text is appended first."""
 
@@ -49,18 +49,18 @@ class Stream:
         """Seconds since the start."""
         return time.monotonic() - self._began
 
-    def is_news(self, steps: Sequence[Step]) -> bool:
-        """Whether any step is new or changed."""
-        return self._cards.is_news(steps)
+    def is_news(self, cards: Sequence[Card]) -> bool:
+        """Whether any card is new or changed."""
+        return self._cards.is_news(cards)
 
-    async def start(self, text: str, steps: Sequence[Step]) -> None:
+    async def start(self, text: str, cards: Sequence[Card]) -> None:
         """Start the stream."""
-        self.ts = await self._chat.start(self._chunks(text, steps))
+        self.ts = await self._chat.start(self._chunks(text, cards))
         self.text = text
 
-    async def append(self, text: str, steps: Sequence[Step]) -> None:
+    async def append(self, text: str, cards: Sequence[Card]) -> None:
         """Append to the stream. Raises Retry if Slack accepted nothing."""
-        chunks = self._chunks(text, steps)
+        chunks = self._chunks(text, cards)
         if not chunks:
             return
         try:
@@ -71,7 +71,7 @@ class Stream:
         self.text += text
 
     async def end(
-        self, text: str, *, extras: Sequence[Json] = (), last: bool = False, steps: Sequence[Step]
+        self, text: str, *, extras: Sequence[Json] = (), last: bool = False, cards: Sequence[Card]
     ) -> bool:
         """End the message so that it holds `text`. Returns False if it must be edited for that.
 
@@ -80,7 +80,7 @@ class Stream:
         rest = text[len(self.text) :]
         # Slack may strip whitespace at the start of a chunk.
         exact = self.sure and text.startswith(self.text) and not rest[:1].isspace()
-        chunks = self._chunks(rest if exact else "", steps) + self._cards.close()
+        chunks = self._chunks(rest if exact else "", cards) + self._cards.close()
         wait = await self._limits.place(STOPS)
         if wait > LONG_WAIT:
             chunks, exact = await self._append_before(chunks, exact)
@@ -114,9 +114,9 @@ class Stream:
             return chunks, exact
         return [], exact
 
-    def _chunks(self, text: str, steps: Sequence[Step]) -> list[Json]:
+    def _chunks(self, text: str, cards: Sequence[Card]) -> list[Json]:
         words = [{"type": "markdown_text", "text": text}] if text else []
-        return [*self._cards.chunks(steps), *words]
+        return [*self._cards.chunks(cards), *words]
 
 
 async def stop_quietly(chat: Chat, limits: RateLimits, ts: str, part: int) -> None:

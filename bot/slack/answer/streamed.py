@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from slack_sdk.errors import SlackApiError
 
 from bot.errors import Retry, Undeliverable
-from bot.models import Step, Update
+from bot.models import Card, Update
 from bot.slack.answer.ageing import AgeingAnswer
+from bot.slack.answer.cards import working
 from bot.slack.answer.edited import EditedMessage
 from bot.slack.answer.outlet import Outlet
 from bot.slack.answer.rate_limits import APPENDS, LAST_APPENDS, STARTS
-from bot.slack.answer.cards import working
 from bot.slack.answer.stream import LIMIT, Stream
 from bot.slack.client import Uncertain, error_code
 from bot.slack.markdown.growing import Append
@@ -53,7 +53,7 @@ class StreamedMessage:
 
     @property
     def is_empty(self) -> bool:
-        """Whether an open stream shows steps only, and no text."""
+        """Whether an open stream shows cards only, and no text."""
         return self._stream is not None and self._stream.sure and not self._stream.text
 
     @property
@@ -70,15 +70,15 @@ class StreamedMessage:
 
     async def show(self, update: Update) -> bool:
         """Append the new text."""
-        await self._note_steps(update.steps)
+        await self._note_cards(update.cards)
         text = await in_thread(self._outlet.visible.of, update.text)
         self._unsent = _joined([*self._unsent, *await in_thread(self._growing.advance, text)])
         if self._stream and self._is_old(self._stream, text):
             end = self._growing.end_message()
             self._unsent = _joined([*self._unsent, *([end] if end else [])])
-        while self._unsent or update.steps:
+        while self._unsent or update.cards:
             append = self._unsent[0] if self._unsent else Append("")
-            if not await self._send(append, update.steps):
+            if not await self._send(append, update.cards):
                 return False
             self._unsent = self._unsent[1:]
             if append.ends:
@@ -92,34 +92,34 @@ class StreamedMessage:
         stream, self._stream = self._stream, None
         assert stream is not None
         words = str(blocks(text)[0]["text"])
-        return await stream.end(words, extras=extras, last=True, steps=self._outlet.steps)
+        return await stream.end(words, extras=extras, last=True, cards=self._outlet.cards)
 
-    async def _note_steps(self, steps: Sequence[Step]) -> None:
+    async def _note_cards(self, cards: Sequence[Card]) -> None:
         """Record the cards: a later worker that edits the message must send them again."""
-        if steps and tuple(steps) != self._outlet.turn.recall(CARDS):
-            await self._outlet.turn.note(CARDS, tuple(steps))
+        if cards and tuple(cards) != self._outlet.turn.recall(CARDS):
+            await self._outlet.turn.note(CARDS, tuple(cards))
 
     def _is_old(self, stream: Stream, text: str) -> bool:
         timing = self._outlet.timing
         at_break = stream.age > timing.stream_old and text.endswith("\n\n")
         return at_break or stream.age > timing.stream_too_old
 
-    async def _send(self, append: Append, steps: Sequence[Step]) -> bool:
+    async def _send(self, append: Append, cards: Sequence[Card]) -> bool:
         """Returns whether it was sent. The text that ends a message is sent with the stop."""
         if self._stream is None:
-            return await self._start(append.text, steps)
+            return await self._start(append.text, cards)
         if append.ends:
             self._full = self._stream.text + append.text
             return True
-        if not append.text and not self._stream.is_news(steps):
+        if not append.text and not self._stream.is_news(cards):
             return True
         if not await self._outlet.limits.grant(APPENDS, leave=LAST_APPENDS):
             return False
-        await self._stream.append(append.text, steps)
+        await self._stream.append(append.text, cards)
         return True
 
-    async def _start(self, text: str, steps: Sequence[Step]) -> bool:
-        at_work = working(steps) if self._drafts.shown else steps
+    async def _start(self, text: str, cards: Sequence[Card]) -> bool:
+        at_work = working(cards) if self._drafts.shown else cards
         if not text and not at_work:
             return True
         self._outlet.check_room()
@@ -166,7 +166,7 @@ class StreamedMessage:
         if stream is None:
             return
         part = len(self._drafts.shown) - 1
-        ended = await stream.end(self._full, steps=working(self._outlet.steps))
+        ended = await stream.end(self._full, cards=working(self._outlet.cards))
         if not ended:
             ended_draft = Draft(stream.ts, streamed=True, end=0)
             await EditedMessage(self._outlet).rewrite(ended_draft, self._full, part)
