@@ -1,5 +1,6 @@
 """The Web API client, our identity in Slack, and the mapping of Slack's errors to ours."""
 
+import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ from bot.settings import Settings
 from bot.store import Circuits
 from bot.telemetry import metrics
 from bot.timing import SlackTiming
+
+# Without a level of its own, the SDK writes each request and response as text, for lines that are
+# dropped then.
+logging.getLogger("slack_sdk.web.async_base_client").setLevel(logging.WARNING)
 
 SlackClient = AsyncWebClient
 """The client's type, for modules that may not import the SDK."""

@@ -79,10 +79,14 @@ class Listeners:
         self._changes = Changes(store, client, self._messages, self._transcripts)
         self._assistant_thread = AssistantThread(store, client, settings.bot_command_prefix)
 
-    def register(self, app: AsyncApp) -> None:
-        """Register a listener for each event that the app subscribes to."""
-        app.event("app_mention")(self.app_mention)
+    def register_messages(self, app: AsyncApp) -> None:
+        """Register the listeners of messages. Bolt tries all listeners in order, so these are the
+        first: most requests are messages."""
         app.event("message")(self.message)
+        app.event("app_mention")(self.app_mention)
+
+    def register(self, app: AsyncApp) -> None:
+        """Register the listeners of all other events that the app subscribes to."""
         app.event("agent_session_stopped")(self.agent_session_stopped)
         app.event("app_home_opened")(self.app_home_opened)
         app.event("file_change")(self._transcripts.file_change)

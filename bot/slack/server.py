@@ -1,7 +1,6 @@
 """The two transports of Slack's requests: signed HTTP and Socket Mode."""
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -94,11 +93,11 @@ def add_events_route(
 
 
 def _parse_request(request: web.Request, raw: bytes) -> AsyncBoltRequest:
-    body = raw.decode()
-    if request.content_type == "application/json" and not isinstance(json.loads(body), dict):
-        raise ValueError("no object")
     headers: dict[str, str | Sequence[str]] = dict(request.headers.items())
-    return AsyncBoltRequest(body=body, query=request.query_string, headers=headers)
+    parsed = AsyncBoltRequest(body=raw.decode(), query=request.query_string, headers=headers)
+    if not isinstance(parsed.body, dict):
+        raise TypeError("no object")
+    return parsed
 
 
 def _reject(notes: DeliveryNotes, reason: str) -> web.Response:

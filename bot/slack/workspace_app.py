@@ -95,13 +95,15 @@ def build_app(
     app = _create_app(workspace)
     settings, client, people = workspace.settings, workspace.client, workspace.people
     url, prefix = workspace.identity.url, settings.bot_command_prefix
+    listeners = Listeners(store, client, workspace.identity, people, rights, settings)
+    listeners.register_messages(app)
     admin_blocks = home_blocks(workspace) if workspace.is_configurable else []
     home = Home(store, people, rights, client, url, accounts, prefix, admin_blocks)
     home.register(app)
     if workspace.is_configurable:
         WorkspaceModal(workspace, store, tools, try_key, models).register(app)
     ChannelModal(store, people, client, home, tools, models).register(app)
-    Listeners(store, client, workspace.identity, people, rights, settings).register(app)
+    listeners.register(app)
     Buttons(store, rights).register(app)
     JobButtons(store, home.tell_asked).register(app)
     AnswerButtons(store, rights).register(app)
@@ -134,6 +136,8 @@ def _create_app(workspace: Workspace) -> WorkspaceApp:
         client=AsyncWebClient(base_url=client.base_url, session=client.session, retry_handlers=[]),
         authorize=authorize,
         request_verification_enabled=False,  # `add_events_route` verifies before it parses
+        ssl_check_enabled=False,  # the dispatcher answers both checks of the address
+        url_verification_enabled=False,
         process_before_response=True,  # by default Bolt returns 200 before the listener has run
         attaching_conversation_kwargs_enabled=False,
     )

@@ -1,5 +1,6 @@
 """The Web API client: what it takes from the environment."""
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,12 @@ def settings(slack: LocalSlack, url: str = "") -> Settings:
         openai_api_key="sk-test",
         openai_model="gpt-test",
     )
+
+
+async def test_calls_are_not_written_as_text_for_a_log_that_drops_them() -> None:
+    given = Settings(_env_file=None, slack_bot_token="xoxb-1", openai_api_key="sk-1")
+    async with open_client(given) as client:
+        assert client.logger.level > logging.DEBUG  # what the SDK compares
 
 
 async def test_the_credentials_of_a_netrc_file_are_not_read(
