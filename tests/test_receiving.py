@@ -98,3 +98,17 @@ async def test_requests_that_wait_for_a_hung_shard_do_not_delay_turns_of_others(
                 await asyncio.sleep(0)
                 assert not waiting.done()
             await waiting
+
+
+async def test_a_slow_request_does_not_end_the_protection_of_others() -> None:
+    now = 0.0
+    receiving = Receiving(1, lambda: now)
+    with receiving.request("T1"):  # it waits for Slack, say
+        now = 2 * HUNG_SECONDS
+        with receiving.request("T1"):
+            pass
+        with burst(receiving, FEW):
+            waiting = asyncio.create_task(receiving.wait(60))
+            await asyncio.sleep(0)
+            assert not waiting.done()
+        await waiting
