@@ -13,6 +13,7 @@ from bot.cli.keys import keys
 from bot.cli.workspaces import workspaces
 from bot.errors import BotError, ConfigError
 from bot.imports import uncollected
+from bot.process import priority
 from bot.telemetry import log
 
 TRY_PACKAGES = frozenset({"local_slack", "prompt_toolkit", "rich"})
@@ -136,6 +137,8 @@ for command in (*setup_commands.COMMANDS, *data_commands.COMMANDS, keys, workspa
 def _serve(*, web_part: bool, work_part: bool) -> None:
     loaded = settings.load()
     log.configure(loaded.bot_log_level, loaded.secrets)
+    if not web_part:
+        priority.step_back()
 
     with uncollected():
         from bot.app import serve  # only now: a wrong setting is reported without delay
@@ -161,6 +164,8 @@ def _supervise(*, web: int, workers: int) -> None:
         port = loaded.bot_health_port
         health_port = port + number - web if port and not is_web else None
         own = loaded.model_copy(update={"bot_health_port": health_port})
+        if not is_web:
+            priority.step_back()
         try:
             asyncio.run(app.serve(own, web_part=is_web, work_part=not is_web, lifeline=lifeline))
         except BotError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.process.priority import NICENESS
 from tests.ops.processes import PATIENCE, open_process, open_site
 from tests.redis_server import run_server
 from tests.world import wait_until
@@ -46,6 +47,9 @@ async def test_forked_processes_answer_survive_a_crash_and_end_together() -> Non
             await bot.said("ready", 3)
             forked = children(bot.process.pid)
             assert len(forked) == 3
+            web, *workers = (os.getpriority(os.PRIO_PROCESS, pid) for pid in forked)
+            assert web == os.getpriority(os.PRIO_PROCESS, 0)
+            assert workers == [min(web + NICENESS, 19)] * 2
             for pid in forked:
                 os.kill(pid, signal.SIGKILL)
             await bot.said("process_ended", 3)
