@@ -40,7 +40,7 @@ MOST_NOTES = 10_000
 
 
 @dataclass
-class Part:
+class ContentPart:
     """A content part that grows by deltas. A refusal is text like any other."""
 
     chunks: list[str] = field(default_factory=list)
@@ -53,11 +53,11 @@ class Part:
 
 
 @dataclass
-class Growing:
+class PartialItem:
     """An item, and the parts that the stream has added since the item was last sent completely."""
 
     item: Item
-    parts: dict[int, Part] = field(default_factory=dict)
+    parts: dict[int, ContentPart] = field(default_factory=dict)
 
     def whole(self) -> Item:
         if not self.parts:
@@ -69,7 +69,7 @@ class Growing:
 
 
 @dataclass
-class Draft:
+class PartialResponse:
     """The state of an answer in progress.
 
     An item is identified by its `output_index`, or by its id if a server omits the index. `seen` is
@@ -85,7 +85,7 @@ class Draft:
     ended: Item | None = None
     is_complete: bool = False
     """Whether the last item was sent completely: no part of it is missing so far."""
-    _items: dict[int, Growing] = field(default_factory=dict)
+    _items: dict[int, PartialItem] = field(default_factory=dict)
     _indexes: dict[str, int] = field(default_factory=dict)
     _chars: int = 0
     _bytes: int = 0
@@ -126,7 +126,7 @@ class Draft:
             items = [*self._messages(), *(item for item in items if not is_message(item))]
         # Some servers return less of an unfinished response than they have streamed.
         if (status == "completed" and items) or shown > len(self.text):
-            self._items = {index: Growing(item) for index, item in enumerate(items)}
+            self._items = {index: PartialItem(item) for index, item in enumerate(items)}
             self._indexes = {text(item.get("id")): n for n, item in enumerate(items)}
             self._chars = len(self.text)
             self._check()
@@ -228,20 +228,22 @@ class Draft:
         if known is not None and shown < streamed:
             known.item = item  # it comes without the streamed text
         else:
-            self._items[index] = Growing(item)
+            self._items[index] = PartialItem(item)
             self._chars += shown - streamed
         self._check()
 
-    def _part(self, event: Item) -> Part:
+    def _part(self, event: Item) -> ContentPart:
         item_id = text(event.get("item_id"))
         index = self._place(self._index(item_id, event.get("output_index")), message=True)
         if index not in self._items:
-            self._items[index] = Growing({"type": "message", "role": "assistant", "id": item_id})
+            self._items[index] = PartialItem(
+                {"type": "message", "role": "assistant", "id": item_id}
+            )
         growing = self._items[index]
         if not growing.parts:
             shown = enumerate(parts_of(growing.item))
-            growing.parts = {n: Part([text_of(part)], notes_of(part)) for n, part in shown}
-        part = growing.parts.setdefault(whole(event.get("content_index")), Part())
+            growing.parts = {n: ContentPart([text_of(part)], notes_of(part)) for n, part in shown}
+        part = growing.parts.setdefault(whole(event.get("content_index")), ContentPart())
         self._check(parts=len(growing.parts))
         return part
 
@@ -289,15 +291,15 @@ _ENDS: Mapping[str, str] = {
     f"response.{status}": status for status in ("completed", "failed", "incomplete", "cancelled")
 }
 _BEGINS = frozenset({"response.created", "response.queued", "response.in_progress"})
-_READERS: Mapping[str, Callable[[Draft, Item], None]] = {
-    "response.output_item.added": Draft._take_item,
-    "response.output_item.done": Draft._take_item,
-    "response.content_part.added": Draft._take_part,
-    "response.content_part.done": Draft._take_part,
-    "response.output_text.delta": Draft._write,
-    "response.output_text.done": Draft._take_text,
-    "response.refusal.delta": Draft._write,
-    "response.output_text.annotation.added": Draft._annotate,
+_READERS: Mapping[str, Callable[[PartialResponse, Item], None]] = {
+    "response.output_item.added": PartialResponse._take_item,
+    "response.output_item.done": PartialResponse._take_item,
+    "response.content_part.added": PartialResponse._take_part,
+    "response.content_part.done": PartialResponse._take_part,
+    "response.output_text.delta": PartialResponse._write,
+    "response.output_text.done": PartialResponse._take_text,
+    "response.refusal.delta": PartialResponse._write,
+    "response.output_text.annotation.added": PartialResponse._annotate,
 }
 
 

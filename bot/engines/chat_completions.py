@@ -1,6 +1,6 @@
 """The dialect of servers that speak only chat completions, the older protocol.
 
-Its chunks are translated to events of a response, so that one draft reads both.
+Its chunks are translated to events of a response, so that one reader serves both.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.calls import FunctionOutput
 from bot.engines import RunRequest
-from bot.engines.answer import ITEM_BYTES, Draft
+from bot.engines.answer import ITEM_BYTES, PartialResponse
 from bot.engines.api import Api
 from bot.engines.attachments import chat_part
 from bot.engines.chat_calls import ChatCalls
@@ -53,7 +53,11 @@ class ChatDialect:
         self.requests = Requests(api, "chat", "completions", missing="endpoint")
 
     async def answer(
-        self, request: RunRequest, said: Sequence[Said], draft: Draft, accepted: asyncio.Event
+        self,
+        request: RunRequest,
+        said: Sequence[Said],
+        partial: PartialResponse,
+        accepted: asyncio.Event,
     ) -> None:
         options = request.options
         instructions = options.instructions or self._settings.bot_instructions
@@ -65,7 +69,7 @@ class ChatDialect:
             **nested_tool_fields(request),
         }
         created = await self.requests.create(body, timeout=self._timeout)
-        reader = _Reader(draft, takes_calls=request.takes_calls)
+        reader = _Reader(partial, takes_calls=request.takes_calls)
         if isinstance(created, EventStream):
             await take_events(created, accepted, reader.take, lambda: reader.has_finished)
             reader.end(is_cut=not created.is_done)
@@ -126,10 +130,10 @@ def _parts(content: str | list[Json]) -> list[Json]:
 
 
 class _Reader:
-    """Passes chunks of a completion, or a whole one, on to a draft."""
+    """Passes chunks of a completion, or a whole one, on to a partial."""
 
-    def __init__(self, draft: Draft, *, takes_calls: bool) -> None:
-        self._draft = draft
+    def __init__(self, partial: PartialResponse, *, takes_calls: bool) -> None:
+        self._partial = partial
         self._finish = ""
         self._takes_calls = takes_calls
         self._calls = ChatCalls()
@@ -160,41 +164,41 @@ class _Reader:
         written, length = _written(message), self._length
         if not length or not written:
             return {} if length else dict(message)
-        if len(written) >= length and written.startswith(self._draft.text):
+        if len(written) >= length and written.startswith(self._partial.text):
             return {"content": written[length:]}
         return {} if self._has_deltas else {"content": written}
 
     def _take_message(self, message: Any) -> None:
         if message.get("reasoning_content") or message.get("reasoning"):
             item = {"type": "reasoning", "id": REASONING}
-            self._draft.take({"type": "response.output_item.added", "item": item})
+            self._partial.take({"type": "response.output_item.added", "item": item})
         for delta in map(fields, listed(message.get("tool_calls"))):
             self._calls.take(delta)
         if self._calls.size > ITEM_BYTES:
-            raise too_large(self._draft.text)
+            raise too_large(self._partial.text)
         if written := _written(message):
             kind = "response.output_text.delta"
             self._length += len(written)
-            self._draft.take({"type": kind, "item_id": TEXT, "delta": written})
+            self._partial.take({"type": kind, "item_id": TEXT, "delta": written})
 
     def end(self, *, is_cut: bool = False) -> None:
-        """Apply the end of the completion to the draft.
+        """Apply the end of the completion to the partial.
 
         `is_cut`: the stream has ended without `[DONE]`, so without a reason it is incomplete.
         """
-        draft, reason = self._draft, _INCOMPLETE.get(self._finish, "")
+        partial, reason = self._partial, _INCOMPLETE.get(self._finish, "")
         if self._finish in _FAILED or not (self._finish or self._calls.is_whole):
-            raise RunFailed("failed", "server_error", text=draft.text)
-        if is_cut and not self._finish and (draft.text or self._calls.size):
-            raise RunFailed("failed", "stream_cut", text=draft.text)
+            raise RunFailed("failed", "server_error", text=partial.text)
+        if is_cut and not self._finish and (partial.text or self._calls.size):
+            raise RunFailed("failed", "stream_cut", text=partial.text)
         if self._takes_calls:
             for item in self._calls.items():
-                draft.take({"type": "response.output_item.done", "item": item})
-        elif self._calls.size and not draft.text:
+                partial.take({"type": "response.output_item.done", "item": item})
+        elif self._calls.size and not partial.text:
             raise RunFailed("requires_action", "requires_action")
-        if not self._finish and not draft.text and not draft.calls:
+        if not self._finish and not partial.text and not partial.calls:
             raise RunFailed("failed", "server_error")
-        draft.take_state(
+        partial.take_state(
             {
                 "id": text(self._shown.get("id")),
                 "status": "incomplete" if reason else "completed",

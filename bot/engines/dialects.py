@@ -8,7 +8,7 @@ from typing import Protocol
 
 from bot.calls import FunctionOutput
 from bot.engines import RunRequest
-from bot.engines.answer import Draft
+from bot.engines.answer import PartialResponse
 from bot.engines.api import Api
 from bot.engines.attachments import input_part
 from bot.engines.errors import DETAIL_CHARS, error_in, vendor_errors
@@ -57,9 +57,13 @@ class Dialect(Protocol):
     """One protocol for the answer to a complete conversation."""
 
     async def answer(
-        self, request: RunRequest, said: Sequence[Said], draft: Draft, accepted: asyncio.Event
+        self,
+        request: RunRequest,
+        said: Sequence[Said],
+        partial: PartialResponse,
+        accepted: asyncio.Event,
     ) -> None:
-        """Read the answer to `said` into the draft; `accepted` is set once the server answers.
+        """Read the answer to `said` into the partial; `accepted` is set once the server answers.
 
         Raises RunFailed("endpoint_not_found") where the server does not speak this dialect.
         """
@@ -75,22 +79,26 @@ class ResponsesDialect:
         self.requests = Requests(api, "responses", missing="endpoint")
 
     async def answer(
-        self, request: RunRequest, said: Sequence[Said], draft: Draft, accepted: asyncio.Event
+        self,
+        request: RunRequest,
+        said: Sequence[Said],
+        partial: PartialResponse,
+        accepted: asyncio.Event,
     ) -> None:
         body = response_body(_without_servers(request), self._settings)
         items = [item for message in said for item in _as_items(message)]
         body |= {"input": items, "store": False, "stream": True}
         created = await self.requests.create(body, timeout=self._timeout)
         if isinstance(created, EventStream):
-            await take_events(created, accepted, draft.take, lambda: draft.ended is not None)
+            await take_events(created, accepted, partial.take, lambda: partial.ended is not None)
         else:
             must_be_answer(created, "output", body["model"])
             accepted.set()
-            draft.take_state(created)
-        if draft.ended is None and draft.is_complete:
-            draft.take_state({"status": "completed"})  # the server omits the last event
-        if draft.ended is None:
-            raise RunFailed("failed", "server_error", text=draft.text)
+            partial.take_state(created)
+        if partial.ended is None and partial.is_complete:
+            partial.take_state({"status": "completed"})  # the server omits the last event
+        if partial.ended is None:
+            raise RunFailed("failed", "server_error", text=partial.text)
 
 
 def _without_servers(request: RunRequest) -> RunRequest:

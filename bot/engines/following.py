@@ -19,8 +19,8 @@ USELESS_STREAMS = 3
 """Streams in a row that end without an event before the run is polled instead."""
 
 
-class Growing(Protocol):
-    """The state of an answer in progress: `Draft` or `RunDraft`."""
+class Partial(Protocol):
+    """The state of an answer in progress: `PartialResponse` or `PartialRun`."""
 
     events: int
 
@@ -37,13 +37,13 @@ class Growing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """One run that is being followed into `draft`.
+    """One run that is being followed into `partial`.
 
     `fetch` reads the run's state, `cancel` ends the run and reads its state if the server returns
     it, `reopen` opens a stream of the remaining events, or returns None.
     """
 
-    draft: Growing
+    partial: Partial
     started_at: float
     deadline: float
     working: frozenset[str]
@@ -78,39 +78,39 @@ class Following:
     async def _stream(self, live: LiveStream | None) -> AsyncGenerator[Update, None]:
         """Read the run's events, over several streams if one breaks; ends when polling must take
         over."""
-        draft, useless = self.draft, 0
+        partial, useless = self.partial, 0
         while useless < USELESS_STREAMS and time.time() < self.deadline:
             live = live or await self.reopen()
             if live is None:
                 return
-            events, opened = draft.events, time.monotonic()
+            events, opened = partial.events, time.monotonic()
             silence = patience(self.deadline, self.timing)
             news = progress(aiter(live), self._take, interval=UPDATE_SECONDS, silence=silence)
             try:
                 async with aclosing(live), aclosing(news):
                     async for _ in news:
-                        self.watch.see(draft)
-                        if not draft.ended:
-                            yield draft.update()
+                        self.watch.see(partial)
+                        if not partial.ended:
+                            yield partial.update()
                         if time.time() >= self.deadline:
                             break
             except Retry:
                 self.watch.doubt()
             is_displaced, live = live.is_displaced, None
-            if draft.ended or self.watch.is_lost or is_displaced:
+            if partial.ended or self.watch.is_lost or is_displaced:
                 return
             was_silent = time.monotonic() - opened >= silence
             if not was_silent:
                 self.watch.doubt()  # the server ended the stream before the run
-            useless = 0 if was_silent or draft.events > events else useless + 1
+            useless = 0 if was_silent or partial.events > events else useless + 1
 
     def _take(self, events: Sequence[Any]) -> None:
         for event in events:
-            self.draft.take(event)
+            self.partial.take(event)
 
     async def poll(self) -> AsyncGenerator[Update, None]:
         """Poll until the run has ended."""
-        if self.draft.ended:
+        if self.partial.ended:
             return
         timing = self.timing
         states = poll(
@@ -127,13 +127,13 @@ class Following:
         try:
             async with aclosing(states):
                 async for state in states:
-                    self.draft.take_state(state)
-                    if self.draft.ended:
+                    self.partial.take_state(state)
+                    if self.partial.ended:
                         metrics.observe_lag(_number(state.get("completed_at")))
                     del state  # as in `poll`
-                    if not self.draft.ended:
+                    if not self.partial.ended:
                         self._check()
-                        yield self.draft.update()
+                        yield self.partial.update()
         except DeadlinePassed:
             await self._give_up()
 
@@ -146,18 +146,18 @@ class Following:
             raise
 
     def _check(self) -> None:
-        self.watch.see(self.draft)
+        self.watch.see(self.partial)
         if self.watch.is_lost:
-            raise RunFailed("failed", "run_lost", text=self.draft.text)
+            raise RunFailed("failed", "run_lost", text=self.partial.text)
 
     async def _give_up(self) -> None:
         """Cancel a run past its deadline, unless it completes at this moment."""
         with suppress(BotError):
             state = await self.cancel()
             if state is not None:
-                self.draft.take_state(state)
-        if self.draft.status != "completed":
-            raise RunFailed("expired", "deadline", text=self.draft.text)
+                self.partial.take_state(state)
+        if self.partial.status != "completed":
+            raise RunFailed("expired", "deadline", text=self.partial.text)
 
 
 def _number(value: object) -> float | None:

@@ -3,7 +3,7 @@
 Such a run lives as long as its stream: closing the stream stops it, and a lost stream loses it.
 """
 
-from bot.engines.answer import Draft
+from bot.engines.answer import PartialResponse
 from bot.engines.items import Item
 from bot.engines.streams import LiveStream
 
@@ -12,14 +12,14 @@ class ForegroundRuns:
     """The foreground runs of this process."""
 
     def __init__(self) -> None:
-        self._open: dict[str, tuple[LiveStream, Draft]] = {}
+        self._open: dict[str, tuple[LiveStream, PartialResponse]] = {}
 
     def __contains__(self, run_id: str) -> bool:
         return run_id in self._open
 
-    def add(self, live: LiveStream, draft: Draft) -> None:
+    def add(self, live: LiveStream, partial: PartialResponse) -> None:
         self._open = {key: run for key, run in self._open.items() if not run[0].is_closed}
-        self._open[draft.id] = live, draft
+        self._open[partial.id] = live, partial
 
     def discard(self, run_id: str) -> None:
         self._open.pop(run_id, None)
@@ -28,8 +28,8 @@ class ForegroundRuns:
         """End a run with the text so far; False if it is not a foreground run."""
         if run_id not in self._open:
             return False
-        live, draft = self._open.pop(run_id)
-        draft.take_state({"id": run_id, "status": "cancelled"})
+        live, partial = self._open.pop(run_id)
+        partial.take_state({"id": run_id, "status": "cancelled"})
         live.stop()
         return True
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from bot.calls import FunctionOutput
 from bot.engines import RunRequest
-from bot.engines.answer import Draft
+from bot.engines.answer import PartialResponse
 from bot.engines.api import Api
 from bot.engines.chat_completions import ChatDialect
 from bot.engines.dialects import Dialect, ResponsesDialect, Said
@@ -56,7 +56,7 @@ class _Work:
     run: Run
     request: RunRequest
     given: list[Said]
-    draft: Draft
+    partial: PartialResponse
     accepted: asyncio.Event
     task: asyncio.Task[None]
     deadline: float
@@ -140,12 +140,12 @@ class ReplayEngine(SentWithRun):
         shown = 0
         while not work.task.done():
             await asyncio.wait({work.task}, timeout=UPDATE_SECONDS)
-            if work.draft.events != shown and not work.task.done():
-                shown = work.draft.events
-                yield work.draft.update()
+            if work.partial.events != shown and not work.task.done():
+                shown = work.partial.events
+                yield work.partial.update()
             if time.time() > work.deadline:
                 work.task.cancel()
-                raise RunFailed("expired", "deadline", text=work.draft.text)
+                raise RunFailed("expired", "deadline", text=work.partial.text)
         yield _finish(work)
 
     async def cancel(self, run: Run) -> None:
@@ -163,7 +163,7 @@ class ReplayEngine(SentWithRun):
         if file.container_id:
             return await self._api.file_content(file.id, file.container_id)
         work = self._memory(run.conversation_id).work
-        items: list[Item] = work.draft.items if work and work.run.id == run.id else []
+        items: list[Item] = work.partial.items if work and work.run.id == run.id else []
         return read_image(items, file.id)
 
     async def retract(
@@ -186,8 +186,8 @@ class ReplayEngine(SentWithRun):
     def _begin_work(
         self, memory: _Memory, run: Run, request: RunRequest, given: list[Said]
     ) -> _Work:
-        draft, accepted = Draft(is_numbered=False), asyncio.Event()
-        task = asyncio.create_task(self._work(memory, request, given, draft, accepted))
+        partial, accepted = PartialResponse(is_numbered=False), asyncio.Event()
+        task = asyncio.create_task(self._work(memory, request, given, partial, accepted))
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         deadline = time.time() + self._settings.bot_run_deadline
         said = [*memory.said, *given]
@@ -195,7 +195,7 @@ class ReplayEngine(SentWithRun):
             self._instructions(request), *(text for message in said for text in message.texts)
         )
         tokens += sum(file_tokens(message.files) for message in said)
-        return _Work(run, request, given, draft, accepted, task, deadline, tokens)
+        return _Work(run, request, given, partial, accepted, task, deadline, tokens)
 
     def _instructions(self, request: RunRequest) -> str:
         return request.options.instructions or self._settings.bot_instructions
@@ -205,11 +205,11 @@ class ReplayEngine(SentWithRun):
         memory: _Memory,
         request: RunRequest,
         given: list[Said],
-        draft: Draft,
+        partial: PartialResponse,
         accepted: asyncio.Event,
     ) -> None:
         try:
-            await self._ask(request, [*memory.said, *given], draft, accepted)
+            await self._ask(request, [*memory.said, *given], partial, accepted)
         except Retry as error:
             has_files = any(message.files for message in given)
             if has_files and not accepted.is_set() and error.reason.startswith("status 5"):
@@ -218,23 +218,27 @@ class ReplayEngine(SentWithRun):
             if accepted.is_set():
                 raise RunFailed(
                     *("failed", "stream_cut"),
-                    text=draft.text,
+                    text=partial.text,
                     detail=error.reason,
-                    acted=bool(draft.update().cards),
+                    acted=bool(partial.update().cards),
                 ) from None
             raise
-        if draft.status == "completed":
-            written = [Said("assistant", draft.text)] if draft.text or not draft.calls else []
+        if partial.status == "completed":
+            written = [Said("assistant", partial.text)] if partial.text or not partial.calls else []
             self._remember(memory, [*given, *written])
 
     async def _ask(
-        self, request: RunRequest, said: list[Said], draft: Draft, accepted: asyncio.Event
+        self,
+        request: RunRequest,
+        said: list[Said],
+        partial: PartialResponse,
+        accepted: asyncio.Event,
     ) -> None:
         """Use the dialect of the server, which is detected by trying."""
         dialects = sorted(self._dialects, key=lambda dialect: dialect is not self._dialect)
         for dialect in dialects:
             try:
-                await dialect.answer(request, said, draft, accepted)
+                await dialect.answer(request, said, partial, accepted)
             except RunFailed as error:
                 if error.reason != "endpoint_not_found":
                     self._dialect = dialect
@@ -292,14 +296,14 @@ def _given(request: RunRequest) -> list[Said]:
 
 def _finish(work: _Work) -> Update:
     """The last update; missing usage is estimated."""
-    draft = work.draft
+    partial = work.partial
     if work.task.cancelled():
-        return Update("cancelled", draft.text, usage=_estimate(work))
+        return Update("cancelled", partial.text, usage=_estimate(work))
     try:
         work.task.result()
-        update = draft.finish(takes_calls=work.run.takes_calls)
+        update = partial.finish(takes_calls=work.run.takes_calls)
     except RunFailed as error:
-        if draft.text:
+        if partial.text:
             error.usage = error.usage or _estimate(work)
         raise
     return replace(update, usage=_completed(update.usage, _estimate(work)))
@@ -316,7 +320,7 @@ def _completed(usage: Usage | None, estimate: Usage) -> Usage:
 
 
 def _estimate(work: _Work) -> Usage:
-    written = text_tokens(work.draft.text)
+    written = text_tokens(work.partial.text)
     tokens = work.input_tokens
     return Usage(input_tokens=tokens, output_tokens=written, estimated=tokens + written)
 

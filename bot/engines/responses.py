@@ -5,18 +5,18 @@ turn's messages. The server stores input and output together once the response h
 """
 
 import asyncio
+import functools
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from bot.calls import FunctionOutput
 from bot.engines import RunRequest, conversations
 from bot.engines.adopted import PREFIX as ADOPTED
 from bot.engines.adopted import AdoptedRuns
-from bot.engines.answer import WORKING, Draft, update_of
+from bot.engines.answer import WORKING, PartialResponse, update_of
 from bot.engines.api import Api, with_id
 from bot.engines.client import STREAMS
 from bot.engines.events import EventStream, Json
@@ -56,7 +56,7 @@ class ResponsesEngine(SentWithRun):
     def __init__(self, api: Api, settings: Settings, *, streams: int = STREAMS) -> None:
         self._api = api
         self._settings = settings
-        self._streams = LiveStreams[Draft](streams, api.timing)
+        self._streams = LiveStreams[PartialResponse](streams, api.timing)
         self._reopening = asyncio.Semaphore(REOPENED_AT_ONCE)
         self._requests = Requests(api, "responses")
         self._adopted = AdoptedRuns(api)
@@ -89,7 +89,7 @@ class ResponsesEngine(SentWithRun):
         """The run of an earlier attempt, if it ended between the look and the request."""
         if run.id.startswith(ADOPTED) or request.asked_by:
             return None
-        end = partial(self._end, run)
+        end = functools.partial(self._end, run)
         question = await overtaken(self._api, request, lambda: self._fetch(run.id), end)
         return _run_after(question, request) if question else None
 
@@ -151,8 +151,8 @@ class ResponsesEngine(SentWithRun):
         if run.id.startswith(ADOPTED):
             yield await self._adopted.answer(run)
             return
-        live, draft = self._streams.take(run.id) or (None, Draft())
-        updates = self._following(run, draft).updates(live)
+        live, partial = self._streams.take(run.id) or (None, PartialResponse())
+        updates = self._following(run, partial).updates(live)
         del live
         try:
             async with aclosing(updates):
@@ -167,9 +167,9 @@ class ResponsesEngine(SentWithRun):
             return
         finally:
             self._foreground.discard(run.id)
-        if is_lost(draft.ended):
+        if is_lost(partial.ended):
             raise ConversationGone(run.id)
-        yield draft.finish(takes_calls=run.takes_calls)
+        yield partial.finish(takes_calls=run.takes_calls)
 
     async def cancel(self, run: Run) -> None:
         if not run.id.startswith(ADOPTED) and not self._foreground.stop(run.id):
@@ -201,15 +201,15 @@ class ResponsesEngine(SentWithRun):
         except Retry:  # not confirmed; the conversation is tried next
             raise RunFailed("failed", "not_deleted") from None
 
-    def _following(self, run: Run, draft: Draft) -> Following:
+    def _following(self, run: Run, partial: PartialResponse) -> Following:
         return Following(
-            draft,
+            partial,
             run.started_at,
             run.started_at + self._settings.bot_run_deadline,
             WORKING,
             fetch=lambda: self._fetch(run.id),
             cancel=lambda: self._cancel(run.id),
-            reopen=lambda: self._reopen(run, draft),
+            reopen=lambda: self._reopen(run, partial),
             timing=self._api.timing,
             watch=Watch(self._api.timing.lost_after, run.doubtful),
         )
@@ -226,26 +226,26 @@ class ResponsesEngine(SentWithRun):
                 started: Any = text(status) or "queued"
                 return Run(text(response.get("id")), conversation.id, started_at, started)
             live = self._streams.add(created)
-        draft = await self._read_first(live)
-        self._streams.keep(draft.id, live, draft)
+        partial = await self._read_first(live)
+        self._streams.keep(partial.id, live, partial)
         if self._requests.in_foreground:
             live.is_vital = True
-            self._foreground.add(live, draft)
-        return Run(draft.id, conversation.id, started_at, draft.status)
+            self._foreground.add(live, partial)
+        return Run(partial.id, conversation.id, started_at, partial.status)
 
-    async def _read_first(self, live: LiveStream) -> Draft:
+    async def _read_first(self, live: LiveStream) -> PartialResponse:
         """Read the stream until it names the response."""
-        draft = Draft()
+        partial = PartialResponse()
         try:
-            while not draft.id:
+            while not partial.id:
                 event = await live.first(self._api.timing.create_timeout)
                 if event is None:
                     raise Retry("a stream without a beginning")
-                draft.take(event)
+                partial.take(event)
         except BaseException:
             await live.aclose()
             raise
-        return draft
+        return partial
 
     @contextmanager
     def _room(self, *, displacing: bool = True) -> Iterator[bool]:
@@ -256,17 +256,17 @@ class ResponsesEngine(SentWithRun):
         with self._streams.room(displacing=displacing) as room:
             yield room
 
-    async def _reopen(self, run: Run, draft: Draft) -> LiveStream | None:
+    async def _reopen(self, run: Run, partial: PartialResponse) -> LiveStream | None:
         """A stream of the events after those seen; None if none is available."""
         with self._room(displacing=False) as room:
             if not room:
                 return None
             try:
-                draft.take_state(await self._fetch(run.id))
-                if draft.ended is not None or not await self._may_reopen():
+                partial.take_state(await self._fetch(run.id))
+                if partial.ended is not None or not await self._may_reopen():
                     return None
                 try:
-                    after = {"starting_after": draft.seen} if draft.seen >= 0 else {}
+                    after = {"starting_after": partial.seen} if partial.seen >= 0 else {}
                     stream = await self._api.events("responses", run.id, **after)
                 finally:
                     self._reopening.release()

@@ -28,7 +28,7 @@ _STEP_STATUS: Mapping[str, Any] = {
 
 
 @dataclass
-class RunDraft:
+class PartialRun:
     """The state of a run in progress; `run` is its newest state, `messages` its messages' parts."""
 
     run: Item | None = None
@@ -169,11 +169,11 @@ def made_files(messages: Iterable[Item]) -> tuple[MadeFile, ...]:
     return tuple(found.values())
 
 
-def finish(run: Item, messages: list[Item], draft: RunDraft, *, acted: bool = False) -> Update:
+def finish(run: Item, messages: list[Item], partial: PartialRun, *, acted: bool = False) -> Update:
     """The last update of an ended run. Raises RunFailed if it has no complete answer."""
     written, citations = read(messages)
-    written = written or draft.text
-    usage, model, status = _usage(run), text(run.get("model")), draft.status
+    written = written or partial.text
+    usage, model, status = _usage(run), text(run.get("model")), partial.status
     if status == "incomplete":
         reason = text(fields(run.get("incomplete_details")).get("reason")) or "incomplete"
         raise RunFailed("incomplete", reason, text=written, usage=usage, model=model)
@@ -188,7 +188,7 @@ def finish(run: Item, messages: list[Item], draft: RunDraft, *, acted: bool = Fa
             detail=detail,
             usage=usage,
             model=model,
-            acted=acted or bool(draft.cards),
+            acted=acted or bool(partial.cards),
         )
     files = made_files(messages)
     if status == "completed" and not written.strip() and not files:
@@ -196,7 +196,7 @@ def finish(run: Item, messages: list[Item], draft: RunDraft, *, acted: bool = Fa
     return Update(
         status,
         written,
-        cards=tuple(draft.cards.values()),
+        cards=tuple(partial.cards.values()),
         citations=citations,
         files=files,
         usage=usage,

@@ -95,7 +95,7 @@ class LiveStream:
 
 
 class LiveStreams(Generic[D]):
-    """The streams of this process, at most `limit`; `D` is the draft that a stream is read into.
+    """The streams of this process, at most `limit`; `D` is what a stream is read into.
 
     A new run takes the place of a silent one: models that think for long send no events, and polls
     find their end as well.
@@ -141,17 +141,17 @@ class LiveStreams(Generic[D]):
         self.open.add(live)
         return live
 
-    def keep(self, run_id: str, live: LiveStream, draft: D) -> None:
+    def keep(self, run_id: str, live: LiveStream, partial: D) -> None:
         expiry = asyncio.get_running_loop().create_task(self._expire(run_id))
-        self._kept[run_id] = live, draft, expiry
+        self._kept[run_id] = live, partial, expiry
 
     def take(self, run_id: str) -> tuple[LiveStream, D] | None:
         kept = self._kept.pop(run_id, None)
         if kept is None:
             return None
-        live, draft, expiry = kept
+        live, partial, expiry = kept
         expiry.cancel()
-        return live, draft
+        return live, partial
 
     async def _expire(self, run_id: str) -> None:
         await asyncio.sleep(self._timing.unclaimed)

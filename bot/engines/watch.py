@@ -30,9 +30,9 @@ class Watch:
     _seen: tuple[int, str, int] = (-1, "", 0)
     _since: float = field(default_factory=time.monotonic)
 
-    def see(self, draft: Seen) -> None:
+    def see(self, partial: Seen) -> None:
         """Note the current state of the run."""
-        seen = (draft.events, draft.status, len(draft.text))
+        seen = (partial.events, partial.status, len(partial.text))
         if seen != self._seen:
             self._seen, self._since = seen, time.monotonic()
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from bot.engines.answer import Draft
+from bot.engines.answer import PartialResponse
 from bot.engines.items import read
-from bot.engines.runs import RunDraft
+from bot.engines.runs import PartialRun
 from bot.engines.runs import read as read_messages
 from bot.errors import RunFailed
 from bot.models import Card
@@ -39,51 +39,51 @@ def message(text: Any, **data: Any) -> dict[str, Any]:
 
 
 def test_a_text_may_begin_without_an_announcement() -> None:
-    draft = Draft()
-    draft.take(delta("Hel"))
-    draft.take(delta("lo"))
-    draft.take(delta(" world", content_index=2))
-    assert draft.text == "Hello world"
+    partial = PartialResponse()
+    partial.take(delta("Hel"))
+    partial.take(delta("lo"))
+    partial.take(delta(" world", content_index=2))
+    assert partial.text == "Hello world"
 
 
 def test_an_event_that_comes_twice_counts_once() -> None:
-    draft = Draft()
+    partial = PartialResponse()
     for number, text in [(0, "a"), (1, "b"), (0, "a"), (1, "b"), (2, "c")]:
-        draft.take(delta(text, number))
-    assert draft.text == "abc"
+        partial.take(delta(text, number))
+    assert partial.text == "abc"
 
 
 def test_unknown_events_change_nothing() -> None:
-    draft = Draft()
-    draft.take(delta("Hello", 0))
-    draft.take(event("response.quantum.entangled", 1, spin="up"))
-    assert (draft.text, draft.seen) == ("Hello", 1)
+    partial = PartialResponse()
+    partial.take(delta("Hello", 0))
+    partial.take(event("response.quantum.entangled", 1, spin="up"))
+    assert (partial.text, partial.seen) == ("Hello", 1)
 
 
 def test_a_poll_that_shows_less_than_was_streamed_removes_nothing() -> None:
-    draft = Draft()
-    draft.take(delta("Hello"))
-    draft.take_state(response(status="in_progress"))
-    assert draft.text == "Hello"
-    draft.take_state(response(status="cancelled", output=[message("Hel")]))
-    assert draft.finish().text == "Hello"
+    partial = PartialResponse()
+    partial.take(delta("Hello"))
+    partial.take_state(response(status="in_progress"))
+    assert partial.text == "Hello"
+    partial.take_state(response(status="cancelled", output=[message("Hel")]))
+    assert partial.finish().text == "Hello"
 
 
 def test_a_poll_that_shows_more_is_believed() -> None:
-    draft = Draft()
-    draft.take_state(response(status="in_progress", output=[message("Hello")]))
-    assert draft.update().text == "Hello"
+    partial = PartialResponse()
+    partial.take_state(response(status="in_progress", output=[message("Hello")]))
+    assert partial.update().text == "Hello"
 
 
 def test_a_run_that_has_not_ended_has_no_last_update() -> None:
     with pytest.raises(ValueError, match="not ended"):
-        Draft().finish()
+        PartialResponse().finish()
 
 
 def test_an_answer_without_status_usage_and_model_is_one() -> None:
-    draft = Draft()
-    draft.take_state(response(status=None, output=[message("Hello")], usage=None, model=None))
-    update = draft.finish()
+    partial = PartialResponse()
+    partial.take_state(response(status=None, output=[message("Hello")], usage=None, model=None))
+    update = partial.finish()
     assert (update.status, update.text, update.usage, update.model) == (
         "completed",
         "Hello",
@@ -93,15 +93,15 @@ def test_an_answer_without_status_usage_and_model_is_one() -> None:
 
 
 def test_usage_without_details_is_usage() -> None:
-    draft = Draft()
+    partial = PartialResponse()
     usage = {
         "input_tokens": 3,
         "output_tokens": None,
         "input_tokens_details": None,
         "output_tokens_details": None,
     }
-    draft.take_state(response(output=[message("Hello")], usage=usage, model="m"))
-    found = draft.finish().usage
+    partial.take_state(response(output=[message("Hello")], usage=usage, model="m"))
+    found = partial.finish().usage
     assert found is not None
     assert (found.input_tokens, found.output_tokens, found.cached_tokens) == (3, 0, 0)
 
@@ -133,10 +133,10 @@ def test_annotations_of_unknown_kinds_are_ignored() -> None:
 def test_steps_have_a_title_and_a_state(
     item: dict[str, Any], title: str, status: str, shown: Any
 ) -> None:
-    draft = Draft()
+    partial = PartialResponse()
     whole = {"id": "x_1", "status": status, **item}
-    draft.take(event("response.output_item.added", 0, output_index=0, item=whole))
-    assert draft.update().cards == (Card("x_1", title, shown),)
+    partial.take(event("response.output_item.added", 0, output_index=0, item=whole))
+    assert partial.update().cards == (Card("x_1", title, shown),)
 
 
 # Runs of the Assistants protocol
@@ -147,11 +147,11 @@ def run_event(kind: str, **data: Any) -> Json:
 
 
 def test_a_run_s_tool_calls_are_steps() -> None:
-    draft = RunDraft()
+    partial = PartialRun()
     function = {"id": "call_1", "type": "function", "function": {"name": "get_time"}}
     code = {"id": "call_2", "type": "code_interpreter", "function": None}
     for status in ("in_progress", "completed"):
-        draft.take(
+        partial.take(
             run_event(
                 f"thread.run.step.{status}",
                 id="step_1",
@@ -159,24 +159,24 @@ def test_a_run_s_tool_calls_are_steps() -> None:
                 step_details={"type": "tool_calls", "tool_calls": [function, code]},
             )
         )
-    assert draft.update().cards == (
+    assert partial.update().cards == (
         Card("call_1", "Calling get_time", "complete"),
         Card("call_2", "Running code", "complete"),
     )
 
 
 def test_a_runs_text_is_assembled_by_message_and_part() -> None:
-    draft = RunDraft()
+    partial = PartialRun()
     for message_id, index, text in [("m1", 0, "Hel"), ("m1", 0, "lo"), ("m2", 0, "World")]:
         part = {"index": index, "type": "text", "text": {"value": text}}
-        draft.take(run_event("thread.message.delta", id=message_id, delta={"content": [part]}))
-    draft.take(run_event("thread.message.delta", id="m2", delta={"content": None}))
-    assert draft.text == "Hello\n\nWorld"
+        partial.take(run_event("thread.message.delta", id=message_id, delta={"content": [part]}))
+    partial.take(run_event("thread.message.delta", id="m2", delta={"content": None}))
+    assert partial.text == "Hello\n\nWorld"
 
 
 def test_a_run_s_state_is_its_newest() -> None:
-    assert RunDraft().status == "queued"
-    assert RunDraft({"id": "run_1", "status": "expired"}).status == "expired"
+    assert PartialRun().status == "queued"
+    assert PartialRun({"id": "run_1", "status": "expired"}).status == "expired"
 
 
 def test_messages_of_other_servers_may_hold_bare_texts() -> None:
@@ -189,7 +189,7 @@ def test_messages_of_other_servers_may_hold_bare_texts() -> None:
 
 def test_events_without_indexes_are_assembled_by_item() -> None:
     """In the form of llama.cpp's server."""
-    draft = Draft()
+    partial = PartialResponse()
     item = {"type": "message", "id": "msg_1", "role": "assistant", "content": []}
     kind = "response.output_text.delta"
     for happened in (
@@ -199,16 +199,16 @@ def test_events_without_indexes_are_assembled_by_item() -> None:
         {"type": kind, "item_id": "msg_1", "delta": "Hel"},
         {"type": kind, "item_id": "msg_1", "delta": "lo"},
     ):
-        draft.take(happened)
-    assert draft.text == "Hello"
-    assert [item["id"] for item in draft.items] == ["rs_1", "msg_1"]
+        partial.take(happened)
+    assert partial.text == "Hello"
+    assert [item["id"] for item in partial.items] == ["rs_1", "msg_1"]
 
 
 def test_deltas_without_any_name_belong_to_the_newest_item() -> None:
-    draft = Draft()
+    partial = PartialResponse()
     for word in ("Hel", "lo"):
-        draft.take({"type": "response.output_text.delta", "delta": word})
-    assert draft.text == "Hello"
+        partial.take({"type": "response.output_text.delta", "delta": word})
+    assert partial.text == "Hello"
 
 
 @pytest.mark.parametrize(
@@ -226,60 +226,60 @@ def test_deltas_without_any_name_belong_to_the_newest_item() -> None:
     ],
 )
 def test_a_nonsensical_event_is_ignored(broken: dict[str, Any]) -> None:
-    draft = Draft()
-    draft.take(event("response.created", response=response(status="in_progress")))
-    draft.take(broken)
-    draft.take(delta("Hello"))
-    draft.take(broken)
-    draft.update()
+    partial = PartialResponse()
+    partial.take(event("response.created", response=response(status="in_progress")))
+    partial.take(broken)
+    partial.take(delta("Hello"))
+    partial.take(broken)
+    partial.update()
     whole = response(output=[message([{"type": "output_text", "text": "Hello there"}])])
-    draft.take(event("response.completed", response=whole))
-    assert draft.finish().text == "Hello there"
+    partial.take(event("response.completed", response=whole))
+    assert partial.finish().text == "Hello there"
 
 
 def test_an_item_that_is_shown_empty_in_the_end_keeps_what_was_streamed() -> None:
-    draft = Draft()
-    draft.take(delta("Hello", 0))
-    draft.take(event("response.output_item.done", 1, output_index=0, item=message([])))
-    draft.take(event("response.completed", 2, response=response(output=[])))
-    assert draft.finish().text == "Hello"
+    partial = PartialResponse()
+    partial.take(delta("Hello", 0))
+    partial.take(event("response.output_item.done", 1, output_index=0, item=message([])))
+    partial.take(event("response.completed", 2, response=response(output=[])))
+    assert partial.finish().text == "Hello"
 
 
 def test_an_endless_answer_is_cut() -> None:
-    draft = Draft()
+    partial = PartialResponse()
 
     def write() -> None:
         for _ in range(10_000):
-            draft.take(delta("x" * 1000))
+            partial.take(delta("x" * 1000))
 
     with pytest.raises(RunFailed, match="answer_too_large"):
         write()
 
 
 def test_endless_items_are_cut() -> None:
-    draft = Draft()
+    partial = PartialResponse()
 
     def add() -> None:
         for number in range(100_000):
             item = {"type": "web_search_call", "id": f"ws_{number}"}
-            draft.take({"type": "response.output_item.added", "item": item})
+            partial.take({"type": "response.output_item.added", "item": item})
 
     with pytest.raises(RunFailed, match="answer_too_large"):
         add()
 
 
 def test_sparse_part_indexes_use_no_memory() -> None:
-    draft = Draft()
-    draft.take(delta("Hello", content_index=10**12))
-    assert draft.text == "Hello"
+    partial = PartialResponse()
+    partial.take(delta("Hello", content_index=10**12))
+    assert partial.text == "Hello"
 
 
 def test_a_long_answer_takes_linear_time() -> None:
     def seconds(deltas: int) -> float:
-        draft, began = Draft(), time.process_time()
+        partial, began = PartialResponse(), time.process_time()
         for number in range(deltas):
-            draft.take(delta("word ", number))
-        assert len(draft.text) == 5 * deltas
+            partial.take(delta("word ", number))
+        assert len(partial.text) == 5 * deltas
         return time.process_time() - began
 
     seconds(1000)

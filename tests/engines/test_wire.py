@@ -14,7 +14,7 @@ import httpx2
 import pytest
 
 from bot.engines import RunRequest
-from bot.engines.answer import Draft
+from bot.engines.answer import PartialResponse
 from bot.engines.api import Api
 from bot.engines.chat_completions import _Reader
 from bot.engines.client import open_client
@@ -243,15 +243,15 @@ async def test_a_stream_that_ends_within_a_call_is_no_answer() -> None:
 @pytest.mark.parametrize("arguments", ['{"a', '{"a":1}', ""])
 async def test_chunks_that_end_within_a_call_are_no_answer(arguments: str) -> None:
     call = {"index": 0, "id": "a", "function": {"name": "x", "arguments": arguments}}
-    draft = Draft(is_numbered=False)
-    reader = _Reader(draft, takes_calls=True)
+    partial = PartialResponse(is_numbered=False)
+    reader = _Reader(partial, takes_calls=True)
     reader.take({"choices": [{"delta": {"content": TEXT, "tool_calls": [call]}}]})
     if arguments == '{"a':
         with pytest.raises(RunFailed):
             reader.end()
     else:
         reader.end()
-        assert draft.finish(takes_calls=True).calls
+        assert partial.finish(takes_calls=True).calls
 
 
 async def test_bytes_that_are_no_text_cost_only_themselves() -> None:

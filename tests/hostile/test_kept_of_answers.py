@@ -10,12 +10,12 @@ import httpx2
 import openai
 import pytest
 
-from bot.engines.answer import Draft
+from bot.engines.answer import PartialResponse
 from bot.engines.chat_calls import ChatCalls
 from bot.engines.connection import HEAD_BYTES, Connection
 from bot.engines.errors import MESSAGE_CHARS, parse_error
 from bot.engines.events import EventStream
-from bot.engines.runs import RunDraft
+from bot.engines.runs import PartialRun
 from bot.engines.size import size_of
 from bot.errors import RunFailed
 from tests.engines.engines import open_responses_on
@@ -51,9 +51,9 @@ def item(n: int, **content: Any) -> dict[str, Any]:
 Making = Callable[[int], dict[str, Any]]
 
 
-def take_all(draft: Draft | RunDraft, make: Making) -> None:
+def take_all(partial: PartialResponse | PartialRun, make: Making) -> None:
     for number in range(EVENTS):
-        draft.take(make(number))
+        partial.take(make(number))
 
 
 OF_RESPONSES: dict[str, Making] = {
@@ -68,18 +68,18 @@ OF_RESPONSES: dict[str, Making] = {
 
 @pytest.mark.parametrize("kind", OF_RESPONSES)
 def test_a_response_keeps_a_bounded_size(kind: str) -> None:
-    draft = Draft()
+    partial = PartialResponse()
     with pytest.raises(RunFailed, match="answer_too_large"):
-        take_all(draft, OF_RESPONSES[kind])
+        take_all(partial, OF_RESPONSES[kind])
 
 
 def test_a_text_that_is_sent_again_is_counted_once() -> None:
-    draft = Draft()
+    partial = PartialResponse()
     for number in range(3):
-        draft.take(item(number, type="message", content=BIG[:300_000]))
+        partial.take(item(number, type="message", content=BIG[:300_000]))
         for _ in range(5):
-            draft.take(item(number, type="message", content=BIG[:300_000]))
-    assert len(draft.text) > 900_000
+            partial.take(item(number, type="message", content=BIG[:300_000]))
+    assert len(partial.text) > 900_000
 
 
 OF_ASSISTANTS: dict[str, Making] = {
@@ -93,9 +93,9 @@ OF_ASSISTANTS: dict[str, Making] = {
 
 @pytest.mark.parametrize("kind", OF_ASSISTANTS)
 def test_a_run_keeps_a_bounded_size(kind: str) -> None:
-    draft = RunDraft()
+    partial = PartialRun()
     with pytest.raises(RunFailed, match="answer_too_large"):
-        take_all(draft, OF_ASSISTANTS[kind])
+        take_all(partial, OF_ASSISTANTS[kind])
 
 
 def test_calls_of_chat_completions_cost_the_same_however_many_there_are() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from bot.engines.api import Api
 from bot.engines.events import Json
 from bot.engines.items import Item, fields, text
-from bot.engines.runs import PAUSED, RunDraft, finish, read, text_of_message, waiting_calls
+from bot.engines.runs import PAUSED, PartialRun, finish, read, text_of_message, waiting_calls
 from bot.errors import BotError, RunFailed
 from bot.models import Citation, Run, Update
 
@@ -18,37 +18,37 @@ class Answers:
     def __init__(self, api: Api) -> None:
         self._api = api
 
-    async def final(self, run: Run, draft: RunDraft, state: Item, *, acted: bool) -> Update:
+    async def final(self, run: Run, partial: PartialRun, state: Item, *, acted: bool) -> Update:
         """The answer of a run that has ended in this `state`; `acted`: it may have used tools."""
-        update = finish(state, await self._messages(run), draft, acted=acted)
+        update = finish(state, await self._messages(run), partial, acted=acted)
         return replace(update, citations=await self._named(update.citations))
 
-    async def with_calls(self, run: Run, draft: RunDraft) -> Update:
+    async def with_calls(self, run: Run, partial: PartialRun) -> Update:
         """The calls of a run that waits, and what it has written by now."""
         messages = await self._messages(run)
         written, citations = read(messages)
         return Update(
             PAUSED,
             written,
-            cards=tuple(draft.cards.values()),
+            cards=tuple(partial.cards.values()),
             citations=await self._named(citations),
             last_item_id=text(messages[-1].get("id")) if messages else run.after,
-            calls=waiting_calls(fields(draft.run)),
+            calls=waiting_calls(fields(partial.run)),
         )
 
-    async def salvage(self, run: Run, draft: RunDraft, error: RunFailed) -> Update:
+    async def salvage(self, run: Run, partial: PartialRun, error: RunFailed) -> Update:
         """The answer of a run that the server has lost, if its thread contains one. Raises `error`
         if not."""
         messages = await self._messages(run)
         whole = [each for each in messages if each.get("status") in (None, "completed")]
         if not any(text_of_message(each).strip() for each in whole):
             raise error
-        state = {**fields(draft.run), "status": "completed"}
-        return finish(state, whole, RunDraft(state))
+        state = {**fields(partial.run), "status": "completed"}
+        return finish(state, whole, PartialRun(state))
 
-    async def used_tools(self, run: Run, draft: RunDraft) -> bool:
+    async def used_tools(self, run: Run, partial: PartialRun) -> bool:
         """Whether a run may have used the assistant's own tools."""
-        if not fields(draft.run).get("tools"):
+        if not fields(partial.run).get("tools"):
             return False
         path = ("threads", run.conversation_id, "runs", run.id, "steps")
         try:

@@ -22,7 +22,7 @@ from bot.engines.items import Item, fields, text
 from bot.engines.runs import (
     PAUSED,
     WORKING,
-    RunDraft,
+    PartialRun,
     waiting_calls,
 )
 from bot.engines.streams import LiveStream, LiveStreams
@@ -68,7 +68,7 @@ class AssistantsEngine:
         self._assistant_id = settings.openai_assistant_id
         self._api = api
         self._settings = settings
-        self._streams = LiveStreams[RunDraft](STREAMS, api.timing)
+        self._streams = LiveStreams[PartialRun](STREAMS, api.timing)
         self._can_stream = settings.bot_streaming
         self._tools = Tools(api, settings.openai_assistant_id)
         self._lookup = Lookup(api)
@@ -172,8 +172,8 @@ class AssistantsEngine:
         return _as_run(await self._read_first(live), conversation, started_at)
 
     async def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
-        live, draft = self._streams.take(run.id) or (None, RunDraft())
-        following = self._following(run, draft)
+        live, partial = self._streams.take(run.id) or (None, PartialRun())
+        following = self._following(run, partial)
         updates = following.updates(live)
         del live
         try:
@@ -183,25 +183,25 @@ class AssistantsEngine:
         except RunFailed as error:
             if error.reason != "run_lost":
                 raise
-            error.acted = await self._answers.used_tools(run, draft)
-            yield await self._answers.salvage(run, draft, error)
+            error.acted = await self._answers.used_tools(run, partial)
+            yield await self._answers.salvage(run, partial, error)
             return
-        if draft.status == PAUSED and run.takes_calls:
-            yield await self._answers.with_calls(run, draft)
+        if partial.status == PAUSED and run.takes_calls:
+            yield await self._answers.with_calls(run, partial)
             return
-        if draft.status == PAUSED:
-            draft.run = await self._excuse(run, fields(draft.run))
+        if partial.status == PAUSED:
+            partial.run = await self._excuse(run, fields(partial.run))
             async with aclosing(following.poll()) as updates:
                 async for update in updates:
                     yield update
-        if draft.status == PAUSED:
+        if partial.status == PAUSED:
             await self.cancel(run)
-            raise RunFailed(PAUSED, PAUSED, text=draft.text)
-        if draft.run is None:
+            raise RunFailed(PAUSED, PAUSED, text=partial.text)
+        if partial.run is None:
             raise Retry("the run has no state")
-        failed = draft.status in ("failed", "expired")
-        acted = failed and await self._answers.used_tools(run, draft)
-        yield await self._answers.final(run, draft, draft.run, acted=acted)
+        failed = partial.status in ("failed", "expired")
+        acted = failed and await self._answers.used_tools(run, partial)
+        yield await self._answers.final(run, partial, partial.run, acted=acted)
 
     async def cancel(self, run: Run) -> None:
         path = ("threads", run.conversation_id, "runs", run.id, "cancel")
@@ -246,7 +246,7 @@ class AssistantsEngine:
         is_set = field in self._settings.model_fields_set
         return str(getattr(self._settings, field)) if is_set else ""
 
-    def _following(self, run: Run, draft: RunDraft) -> Following:
+    def _following(self, run: Run, partial: PartialRun) -> Following:
         async def cancel() -> Item:
             await self.cancel(run)
             return await self._fetch(run)
@@ -255,7 +255,7 @@ class AssistantsEngine:
             """The protocol has no way to resume a stream."""
 
         return Following(
-            draft,
+            partial,
             run.started_at,
             run.started_at + self._settings.bot_run_deadline,
             WORKING,
@@ -268,19 +268,19 @@ class AssistantsEngine:
 
     async def _read_first(self, live: LiveStream) -> Item:
         """The run, as soon as the stream names it; the rest of the stream is for `follow`."""
-        draft = RunDraft()
+        partial = PartialRun()
         try:
-            while draft.run is None:
+            while partial.run is None:
                 event = await live.first(self._api.timing.create_timeout)
                 if event is None:
                     self._can_stream = False
                     raise Retry("a stream without a beginning")
-                draft.take(event)
+                partial.take(event)
         except BaseException:
             await live.aclose()
             raise
-        self._streams.keep(text(draft.run.get("id")), live, draft)
-        return draft.run
+        self._streams.keep(text(partial.run.get("id")), live, partial)
+        return partial.run
 
     async def _fetch(self, run: Run) -> Json:
         path = ("threads", run.conversation_id, "runs", run.id)
