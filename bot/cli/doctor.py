@@ -34,19 +34,19 @@ MOST_PASSES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """The finding of a check."""
+class CheckResult:
+    """What a check found."""
 
     name: str
     finding: Finding
 
 
-Report = Callable[[Line], None]
+Report = Callable[[CheckResult], None]
 ReportRepair = Callable[[str, str], None]
 """Called with the name of a check, and what was repaired or why nothing was."""
 
 
-async def repair(lines: Iterable[Line], report: ReportRepair) -> bool:
+async def repair(lines: Iterable[CheckResult], report: ReportRepair) -> bool:
     """Do all repairs that the findings offer; whether any was done."""
     done = False
     for line in lines:
@@ -62,7 +62,7 @@ async def repair(lines: Iterable[Line], report: ReportRepair) -> bool:
 
 async def examine_and_repair(
     env_file: Path | None, *, url: str, report: Report, report_repair: ReportRepair
-) -> list[Line]:
+) -> list[CheckResult]:
     """`examine`, and again after each round of repairs; returns what was found in the end."""
     for _ in range(MOST_PASSES):
         lines = await examine(env_file, url=url, release=False, report=report)
@@ -71,12 +71,14 @@ async def examine_and_repair(
     return lines
 
 
-async def examine(env_file: Path | None, *, url: str, release: bool, report: Report) -> list[Line]:
+async def examine(
+    env_file: Path | None, *, url: str, release: bool, report: Report
+) -> list[CheckResult]:
     """Run all checks, `report` each finding at once, and return them all.
 
     With `release` it is as lenient as a first deploy needs: see the two constants above.
     """
-    lines = [Line("settings", look_at_settings(env_file))]
+    lines = [CheckResult("settings", look_at_settings(env_file))]
     report(lines[0])
     try:
         settings = setting.read(env_file)
@@ -115,12 +117,14 @@ def _own_tools(settings: Settings) -> tuple[str, ...]:
         return ()
 
 
-async def run(checks: Sequence[Check], report: Report, lenient: Collection[str] = ()) -> list[Line]:
+async def run(
+    checks: Sequence[Check], report: Report, lenient: Collection[str] = ()
+) -> list[CheckResult]:
     """Run the checks in order; a check is skipped if one that it needs has failed.
 
     A failure of the `lenient` ones is reported as a warning.
     """
-    lines: list[Line] = []
+    lines: list[CheckResult] = []
     levels: dict[str, str] = {}
     for check in checks:
         broken = [name for name in check.needs if levels.get(name) in ("failed", "skipped")]
@@ -128,7 +132,7 @@ async def run(checks: Sequence[Check], report: Report, lenient: Collection[str] 
         levels[check.name] = finding.level
         if _kind(check) in lenient and finding.level == "failed":
             finding = replace(finding, level="warning")
-        lines.append(Line(check.name, finding))
+        lines.append(CheckResult(check.name, finding))
         report(lines[-1])
     return lines
 
@@ -156,19 +160,19 @@ def _constantly(finding: Finding) -> Callable[[], Awaitable[Finding]]:
     return look
 
 
-def has_failed(lines: Iterable[Line]) -> bool:
+def has_failed(lines: Iterable[CheckResult]) -> bool:
     """Whether anything does not work."""
     return any(line.finding.level == "failed" for line in lines)
 
 
-def render_line(line: Line) -> str:
+def render_line(line: CheckResult) -> str:
     """The finding as one line of text."""
     finding = line.finding
     fix = f" → {finding.fix}" if finding.fix else ""
     return f"{finding.level:8} {line.name:21} {finding.text}{fix}"
 
 
-def render_json(lines: Sequence[Line], environment: Mapping[str, str]) -> str:
+def render_json(lines: Sequence[CheckResult], environment: Mapping[str, str]) -> str:
     """For a machine: {"ok", "checks": [{"name", "level", "text", "fix"}], "environment"}."""
     checks = [
         {

@@ -282,10 +282,12 @@ def _valid(given: dict[str, str]) -> dict[str, str]:
     return valid
 
 
-async def _check(opened: Opener, settings: Settings, names: Collection[str]) -> list[doctor.Line]:
+async def _check(
+    opened: Opener, settings: Settings, names: Collection[str]
+) -> list[doctor.CheckResult]:
     async with opened(settings) as checks:
         return await doctor.run([each for each in checks if each.name in names], _show)
 
 
-def _show(line: doctor.Line) -> None:
+def _show(line: doctor.CheckResult) -> None:
     click.echo(doctor.render_line(line))

@@ -90,7 +90,7 @@ def doctor(url: str, as_json: bool, release: bool, fix: bool, environment: bool)
     if fix and release:
         raise click.UsageError("--release only judges: it cannot be combined with --fix")
 
-    def report(line: doctor_.Line) -> None:
+    def report(line: doctor_.CheckResult) -> None:
         if not as_json:
             level = line.finding.level
             text = doctor_.render_line(line).removeprefix(level)

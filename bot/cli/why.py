@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
-from bot.cli.why_idle import ROOT_WANTED, Verdict, ago, explain_idle
+from bot.cli.why_idle import ROOT_WANTED, Diagnosis, ago, explain_idle
 from bot.errors import StoreUnavailable
 from bot.settings import Settings
 from bot.store import Approval, Store
@@ -25,7 +25,7 @@ _WORDS = re.compile(r"(?:[TE][A-Z0-9]+[: ])?([CDG][A-Z0-9]+)[: ](\d+\.\d+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class MessagePlace:
     """A message, and the thread that it is in."""
 
     channel_id: str
@@ -33,7 +33,7 @@ class Place:
     ts: str = ""
 
 
-def parse_link(text: str) -> Place | None:
+def parse_link(text: str) -> MessagePlace | None:
     """Read a link that Slack copies, the address of a thread in a browser, one of `bot try`, or
     `C… 123.456`; None for anything else."""
     text = text.strip().strip("<>")
@@ -46,14 +46,14 @@ def parse_link(text: str) -> Place | None:
         query = parse_qs(parts.query)
         ts = f"{seconds}.{micros}" if seconds else ""
         root = query.get("thread_ts", [ts])[0]
-        return Place(channel, root, ts or root) if _TS.fullmatch(root) else None
+        return MessagePlace(channel, root, ts or root) if _TS.fullmatch(root) else None
     alike = _CLIENT.match(parts.path), _PAGE.fullmatch(parts.fragment), _WORDS.fullmatch(text)
     if found := next(filter(None, alike), None):
-        return Place(found[1], found[2], found[2])
+        return MessagePlace(found[1], found[2], found[2])
     return None
 
 
-async def inspect(settings: Settings, place: Place) -> list[Findings]:
+async def inspect(settings: Settings, place: MessagePlace) -> list[Findings]:
     """Look the thread up in Redis."""
     found: list[Findings] = []
 
@@ -71,7 +71,7 @@ async def inspect(settings: Settings, place: Place) -> list[Findings]:
     return found
 
 
-def explain(found: Findings) -> Verdict:
+def explain(found: Findings) -> Diagnosis:
     """The most important fact about a thread."""
     match found.state.state:
         case "claimed":
@@ -88,12 +88,12 @@ def explain(found: Findings) -> Verdict:
 NO_WORKER = "start a worker: `bot worker`, or `bot run`"
 
 
-def _explain_claimed(found: Findings) -> Verdict:
+def _explain_claimed(found: Findings) -> Diagnosis:
     state = found.state
     worker = f"worker {state.worker}"
     if found.worker_until is None or found.worker_until < found.now:
         do = NO_WORKER if not found.workers else "nothing: another worker takes over in seconds"
-        return Verdict("is held by a worker that died", f"{worker} sends no heartbeats", do)
+        return Diagnosis("is held by a worker that died", f"{worker} sends no heartbeats", do)
     if found.begun:
         why = f"busy with: {describe_step(found.begun[-1])}"
     elif found.done:
@@ -102,10 +102,10 @@ def _explain_claimed(found: Findings) -> Verdict:
         why = "it has just begun"
     since = f" for {found.now - found.taken_at:.0f} s" if found.taken_at else ""
     do = "nothing; `stop` in the thread ends it (BOT_RUN_DEADLINE does at the latest)"
-    return Verdict(f"is being answered{since}", f"{worker}, {why}", do)
+    return Diagnosis(f"is being answered{since}", f"{worker}, {why}", do)
 
 
-def _explain_later(found: Findings) -> Verdict:
+def _explain_later(found: Findings) -> Diagnosis:
     state = found.state
     if down := [name for name in found.parked if name in found.circuits]:
         circuit = found.circuits[down[0]]
@@ -113,16 +113,16 @@ def _explain_later(found: Findings) -> Verdict:
         why = f"{down[0]} has been down for {down_for}: {circuit.reason}{_rest(found)}"
         do = f"nothing, once {down[0]} works again; it is tried in {circuit.retry_in:.0f} s"
         do = do if found.workers else NO_WORKER
-        return Verdict("waits for a service that is down", why, do)
+        return Diagnosis("waits for a service that is down", why, do)
     if state.requester and state.reason == SUSPENDED:
         why = "; ".join(_asked(found, each) for each in found.approvals) or SUSPENDED
         do = "answer the card in the thread, or write `stop` there"
-        return Verdict("waits for a person", why, do)
+        return Diagnosis("waits for a person", why, do)
     due = max(0.0, (found.due_at or found.now) - found.now)
     failures = f", after {_count(state.attempts, 'failure')}" if state.attempts else ""
     why = f"{state.reason or 'it was asked to wait'}{failures}{_rest(found)}"
     do = "nothing; see the log line turn_delayed for the cause" if found.workers else NO_WORKER
-    return Verdict(f"is tried again in {due:.0f} s", why, do)
+    return Diagnosis(f"is tried again in {due:.0f} s", why, do)
 
 
 def _asked(found: Findings, approval: Approval) -> str:
@@ -139,14 +139,14 @@ def _rest(found: Findings) -> str:
     return "; the answer is complete and waits to be posted" if ANSWER.name in found.done else ""
 
 
-def _explain_ready(found: Findings) -> Verdict:
+def _explain_ready(found: Findings) -> Diagnosis:
     messages = len({*found.state.waiting, *found.state.taken})
     if not messages:
         why = "its messages were deleted before a worker took them"
-        return Verdict("has nothing to do", why, "nothing")
+        return Diagnosis("has nothing to do", why, "nothing")
     why = "all workers are busy" if found.workers else "no worker is running"
     do = "nothing, or start another `bot worker`" if found.workers else NO_WORKER
-    return Verdict(f"is queued with {_count(messages, 'message')}", why, do)
+    return Diagnosis(f"is queued with {_count(messages, 'message')}", why, do)
 
 
 def _letter_of(found: Findings) -> DeadLetter | None:
@@ -159,16 +159,16 @@ def _letter_of(found: Findings) -> DeadLetter | None:
     return found.dead[-1] if is_thread else None
 
 
-def _explain_given_up(found: Findings, letter: DeadLetter) -> Verdict:
+def _explain_given_up(found: Findings, letter: DeadLetter) -> Diagnosis:
     why = f"given up {ago(found.now - letter.at)} ago: {letter.reason}"
     retry = f"`bot dead retry {letter.id}`"
     do = f"remove the cause, then {retry}"
     if letter.dependency:
         do = f"nothing: it is answered once {letter.dependency} works again; or {retry}"
-    return Verdict("was given up", why, do)
+    return Diagnosis("was given up", why, do)
 
 
-def render(place: Place, all_found: Sequence[Findings]) -> str:
+def render(place: MessagePlace, all_found: Sequence[Findings]) -> str:
     """For a terminal: the verdict, and below it the facts."""
     if not all_found:
         return "\n".join(

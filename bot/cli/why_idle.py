@@ -14,7 +14,7 @@ NOTHING = "nothing"
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Diagnosis:
     """The state of a thread, the reason, and the advice."""
 
     where: str
@@ -22,10 +22,10 @@ class Verdict:
     do: str
 
 
-def explain_idle(found: Findings) -> Verdict:
+def explain_idle(found: Findings) -> Diagnosis:
     """What became of the message, or of the newest one if the link is that of the thread."""
     why, do = _explain(found)
-    return Verdict("has nothing to do", why, do)
+    return Diagnosis("has nothing to do", why, do)
 
 
 def _explain(found: Findings) -> tuple[str, str]:

@@ -33,7 +33,7 @@ def _shown(reason: object) -> object:
 Reason = Annotated[str, BeforeValidator(_shown)]
 
 
-class Refused(BaseModel):
+class RefusedText(BaseModel):
     """A text that may not be sent; `reason` is shown to its author."""
 
     index: int = Field(ge=0)
@@ -43,7 +43,7 @@ class Refused(BaseModel):
 class Judgement(BaseModel):
     """The answer of the service."""
 
-    refused: list[Refused]
+    refused: list[RefusedText]
 
 
 class Service:

@@ -11,7 +11,7 @@ from bot.engines.api import Api
 from bot.engines.events import Json
 from bot.engines.functions import closing_items, pairs
 from bot.engines.items import Item, fields, is_message, parts_of, text, text_of
-from bot.engines.retraction import Place
+from bot.engines.retraction import Occurrence
 from bot.errors import ConversationGone, RunFailed
 from bot.models import Conversation, Message, Record, Thread
 from bot.telemetry.log import log
@@ -142,7 +142,7 @@ async def close_calls(api: Api, conversation_id: str, outputs: Sequence[Function
     await _store(api, conversation_id, items)
 
 
-async def retract(api: Api, conversation_id: str, place: Place, *, again: bool) -> None:
+async def retract(api: Api, conversation_id: str, place: Occurrence, *, again: bool) -> None:
     """Delete the item of a message that a person deleted."""
 
     def if_alike(item: Json) -> Json | None:

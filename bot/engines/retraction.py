@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Occurrence:
     """The position of a message: `text` occurs `count` times, and this is the `last`-last of
     them."""
 
@@ -28,7 +28,7 @@ class Place:
         return alike[-self.last]
 
 
-def find_place(history: Sequence[Record], ts: str) -> Place | None:
+def find_place(history: Sequence[Record], ts: str) -> Occurrence | None:
     """Find a person's message by its `ts` in our record of a conversation."""
     said = [record for record in history if record.role == "user"]
     numbers = [number for number, record in enumerate(said) if record.ts == ts]
@@ -36,4 +36,4 @@ def find_place(history: Sequence[Record], ts: str) -> Place | None:
         return None
     text = said[numbers[0]].text
     alike = [number for number, record in enumerate(said) if record.text == text]
-    return Place(text, len(alike) - alike.index(numbers[0]), len(alike))
+    return Occurrence(text, len(alike) - alike.index(numbers[0]), len(alike))

@@ -22,7 +22,7 @@ from bot.store.shards import Shards
 from bot.timing import Timing
 from bot.tools.accounts import Accounts
 from bot.tools.toolbox import Toolbox
-from bot.turn.background import Background
+from bot.turn.background import BackgroundTasks
 from bot.turn.connecting import Connecting
 from bot.turn.gate import Gate
 from bot.turn.limits import Limits
@@ -40,7 +40,7 @@ class Shared:
     engines: KeyedEngines
     dlp: Dlp
     prices: Mapping[str, Price]
-    background: Background
+    background: BackgroundTasks
     toolbox: Toolbox
     accounts: Accounts
 

@@ -179,7 +179,7 @@ class Serving:
 
 
 @dataclass(frozen=True, slots=True)
-class Workers:
+class RunningWorkers:
     """The running workers of a process; `task` ends early only if one has failed."""
 
     engine: Engine
@@ -189,17 +189,17 @@ class Workers:
 
 
 @asynccontextmanager
-async def open_workers(common: Common) -> AsyncIterator[Workers]:
+async def open_workers(common: Common) -> AsyncIterator[RunningWorkers]:
     """The running workers; a single shard needs no share. On exit they hand unfinished work
     over."""
     shards = common.shards
     if len(shards) == 1:
         async with open_work(common, shards.home) as part:
-            yield Workers(part.engine, part.task, part.is_alive)
+            yield RunningWorkers(part.engine, part.task, part.is_alive)
         return
     serving = Serving(common)
     async with _serving(serving) as task:
-        yield Workers(common.opened, task, serving.is_alive)
+        yield RunningWorkers(common.opened, task, serving.is_alive)
 
 
 @asynccontextmanager

@@ -28,7 +28,7 @@ from bot.timing import Timing
 from bot.tools.accounts import Accounts
 from bot.tools.config import ToolsConfig
 from bot.tools.toolbox import Toolbox, open_toolbox
-from bot.turn.background import Background, open_background
+from bot.turn.background import BackgroundTasks, open_background
 from bot.turn.services import Services
 from bot.upkeep.record_keeper import RecordKeeper
 from bot.upkeep.sweeper import Sweeper
@@ -52,7 +52,7 @@ class Common:
     prices: Mapping[str, Price]
     accounts: Accounts
     toolbox: Toolbox
-    background: Background
+    background: BackgroundTasks
     load: Load
 
 

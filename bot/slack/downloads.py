@@ -18,7 +18,7 @@ DELAYS = (0.5, 2.0)
 _LOGIN = re.compile(rb"""<form[^>]*(?:signin|sign_in|login)|name=["']?password""", re.IGNORECASE)
 
 
-class Unreadable(Exception):
+class UnreadableFile(Exception):
     """Why a file cannot be read, in words for people."""
 
 
@@ -36,7 +36,7 @@ class Downloads:
         Raises Unreadable.
         """
         if size > most:
-            raise Unreadable(TOO_LARGE)
+            raise UnreadableFile(TOO_LARGE)
         for delay in (*DELAYS, None):
             try:
                 return await self._once(url, size, most, html=html)
@@ -44,7 +44,7 @@ class Downloads:
                 log.info("download_failed", error=type(error).__name__)
                 if delay is not None:
                     await asyncio.sleep(delay)
-        raise Unreadable(NO_LUCK)
+        raise UnreadableFile(NO_LUCK)
 
     async def _once(self, url: str, size: int, most: int, *, html: bool) -> bytes:
         headers = {"Authorization": f"Bearer {self._client.token}"}
@@ -52,7 +52,7 @@ class Downloads:
         assert session is not None
         for _ in range(REDIRECTS + 1):
             if not self._is_slack(url):
-                raise Unreadable(ELSEWHERE)
+                raise UnreadableFile(ELSEWHERE)
             async with session.get(
                 url, headers=headers, allow_redirects=False, timeout=TIMEOUT
             ) as response:
@@ -60,7 +60,7 @@ class Downloads:
                     url = _join(url, response.headers.get("Location", ""))
                     continue
                 return await _body(response, size, most, html=html)
-        raise Unreadable(NO_LUCK)
+        raise UnreadableFile(NO_LUCK)
 
     def _is_slack(self, url: str) -> bool:
         """Whether the token may be sent there: to Slack's hosts, or the host of `SLACK_API_URL`."""
@@ -75,20 +75,20 @@ class Downloads:
 
 async def _body(response: aiohttp.ClientResponse, size: int, most: int, *, html: bool) -> bytes:
     if response.status in (401, 403):
-        raise Unreadable(NO_SCOPE)
+        raise UnreadableFile(NO_SCOPE)
     if response.status in (404, 410):
-        raise Unreadable(GONE)
+        raise UnreadableFile(GONE)
     response.raise_for_status()
     data = bytearray()
     async for chunk in response.content.iter_chunked(65536):
         data += chunk
         if len(data) > most:
-            raise Unreadable(TOO_LARGE)
+            raise UnreadableFile(TOO_LARGE)
     # To a token without the right to read files, Slack returns 200 with its login page.
     if response.content_type == "text/html" and (
         _LOGIN.search(data) if html else len(data) != size
     ):
-        raise Unreadable(NO_SCOPE)
+        raise UnreadableFile(NO_SCOPE)
     return bytes(data)
 
 
@@ -96,4 +96,4 @@ def _join(url: str, location: str) -> str:
     try:
         return urljoin(url, location)
     except ValueError:
-        raise Unreadable(ELSEWHERE) from None
+        raise UnreadableFile(ELSEWHERE) from None

@@ -17,7 +17,7 @@ from bot.errors import BotError, RateLimited
 from bot.media import Attachment, file_kind
 from bot.models import File, Thread
 from bot.slack.client import error_code, slack_errors
-from bot.slack.downloads import Downloads, Unreadable
+from bot.slack.downloads import Downloads, UnreadableFile
 from bot.slack.readable import (
     as_attachment,
     as_thumbnail,
@@ -85,11 +85,11 @@ class Files:
         for number, file in enumerate(files):
             try:
                 if number >= MOST_FILES:
-                    raise Unreadable(TOO_MANY)
+                    raise UnreadableFile(TOO_MANY)
                 attachment = await self._load(file, kinds, min(room, MOST_BYTES))
                 if attachment is None:
                     continue
-            except Unreadable as error:
+            except UnreadableFile as error:
                 log.info("file_not_read", file=file.id, reason=str(error))
                 unread.append(f"{file.name or UNNAMED} ({error})")
                 unheard += [file] if str(error) == UNHEARD else []
@@ -103,7 +103,7 @@ class Files:
         """Whether Slack has a transcript of a recording now. Raises RateLimited."""
         try:
             found = await self._look_up(file)
-        except Unreadable:
+        except UnreadableFile:
             return False
         return has_transcript(found)
 
@@ -162,7 +162,7 @@ class Files:
         if not file.url:
             file = parse_file(await self._look_up(file))
             if not file.url:
-                raise Unreadable(NOT_SHARED)
+                raise UnreadableFile(NOT_SHARED)
         kind = "text" if is_canvas(file) else file_kind(file.name, file.mimetype, file.size)
         if kind and kind in kinds and (file.size <= most or kind != "image"):
             data = await self._downloads.fetch(file.url, file.size, most, html=is_canvas(file))
@@ -173,7 +173,7 @@ class Files:
             return None
         if file.mimetype.startswith("audio/"):
             return transcript_of(file, await self._transcript(file, most))
-        raise Unreadable(TOO_LARGE if file.size > most else UNREADABLE)
+        raise UnreadableFile(TOO_LARGE if file.size > most else UNREADABLE)
 
     async def _transcript(self, file: File, most: int) -> str:
         """Slack's transcript of a recording, which may not be finished yet."""
@@ -186,7 +186,7 @@ class Files:
             if not is_transcribing(found) or delay is None:
                 break
             await asyncio.sleep(delay)
-        raise Unreadable(UNHEARD)
+        raise UnreadableFile(UNHEARD)
 
     async def _look_up(self, file: File) -> Mapping[str, Any]:
         """The file as Slack knows it now: events of Slack Connect channels have only its id."""
@@ -195,10 +195,10 @@ class Files:
                 answer = await self._client.files_info(file=file.id)
         except SlackApiError as error:
             code = error.response.get("error")
-            raise Unreadable(NO_SCOPE if code == "missing_scope" else GONE) from None
+            raise UnreadableFile(NO_SCOPE if code == "missing_scope" else GONE) from None
         except RateLimited:
             raise
         except BotError:
-            raise Unreadable(NO_LUCK) from None
+            raise UnreadableFile(NO_LUCK) from None
         found: Mapping[str, Any] = answer["file"]
         return found

@@ -11,7 +11,7 @@ from typing import Any
 from bot.media import Attachment, FileKind
 from bot.models import File
 from bot.slack.block_text import string
-from bot.slack.downloads import Unreadable
+from bot.slack.downloads import UnreadableFile
 from bot.slack.encodings import decode, is_text
 from bot.slack.html_text import html_text
 from bot.slack.shared_files import transcript
@@ -38,7 +38,7 @@ def as_attachment(file: File, kind: FileKind, data: bytes) -> Attachment:
     if kind != "text" and not file.mimetype.startswith("text/"):
         return attachment
     if not is_text(data):
-        raise Unreadable(UNREADABLE)
+        raise UnreadableFile(UNREADABLE)
     text, certain = decode(data)
     return replace(
         attachment,
@@ -54,7 +54,7 @@ def as_thumbnail(file: File, data: bytes) -> Attachment:
             return Attachment(file.name, mimetype, "image", data)
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return Attachment(file.name, "image/webp", "image", data)
-    raise Unreadable(UNREADABLE)
+    raise UnreadableFile(UNREADABLE)
 
 
 def transcript_of(file: File, text: str) -> Attachment:

@@ -17,7 +17,7 @@ from bot.errors import BotError, Undeliverable
 from bot.models import Thread
 from bot.slack.channels import Channels
 from bot.slack.client import error_code, slack_errors
-from bot.slack.downloads import Downloads, Unreadable
+from bot.slack.downloads import Downloads, UnreadableFile
 from bot.slack.encodings import decode
 from bot.slack.html_text import html_text
 from bot.slack.links import parse_file_link, parse_message_link
@@ -25,7 +25,7 @@ from bot.slack.people import People
 from bot.slack.rights import Rights
 from bot.slack.scopes import OF_TOOLS
 from bot.slack.shared_files import parse_file
-from bot.slack.threads import Line, Threads
+from bot.slack.threads import ThreadMessage, Threads
 from bot.texts import source as texts
 
 SEARCH = "assistant.search.context"
@@ -87,7 +87,7 @@ class SlackSource:
         file = parse_file(found)
         try:
             data = await self._downloads.fetch(file.url, file.size, LARGEST_CANVAS, html=True)
-        except Unreadable as error:
+        except UnreadableFile as error:
             raise ValueError(str(error)) from None
         return html_text(decode(data)[0]) or texts.EMPTY
 
@@ -175,7 +175,7 @@ class SlackSource:
                 return
         raise ValueError(reason)
 
-    async def _render(self, thread: Thread, lines: Sequence[Line]) -> str:
+    async def _render(self, thread: Thread, lines: Sequence[ThreadMessage]) -> str:
         names = await self._threads.names.of({line.user_id for line in lines} - {""}, thread)
         said = [
             f"{names.get(line.user_id) or line.name or line.user_id}: {line.text}" for line in lines

@@ -35,7 +35,7 @@ BUTTONS = frozenset({"actions", "context_actions"})
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ThreadMessage:
     """One message of a thread; `name` is set if there is no user, as for other apps."""
 
     ts: str
@@ -54,15 +54,15 @@ class Threads:
         self._client = client
         self._identity = identity
 
-    async def said_before(self, thread: Thread, ts: str) -> list[Line]:
+    async def said_before(self, thread: Thread, ts: str) -> list[ThreadMessage]:
         """The root and the newest messages of the thread before `ts`, in order.
 
         At most 50 messages and 20,000 characters. Slack returns the oldest first, so all pages of a
         long thread are read; each page repeats the root. Raises Retry if Slack is unavailable: a
         late answer is better than one without context.
         """
-        root: list[Line] = []
-        lines: deque[Line] = deque(maxlen=MOST_MESSAGES - 1)
+        root: list[ThreadMessage] = []
+        lines: deque[ThreadMessage] = deque(maxlen=MOST_MESSAGES - 1)
         is_stuck = False
         try:
             async for message in read_replies(
@@ -101,7 +101,7 @@ class Threads:
         except (BotError, SlackApiError) as error:
             log.info("status_not_set", what="session", error=str(error)[:100])
 
-    async def read(self, thread: Thread) -> list[Line]:
+    async def read(self, thread: Thread) -> list[ThreadMessage]:
         """The root and the newest messages of a thread, in order. Raises what `slack_errors`
         does."""
         found = [
@@ -114,7 +114,7 @@ class Threads:
         root = [lines.pop(thread.thread_ts)] if thread.thread_ts in lines else []
         return _fitting(root, list(lines.values())[-MOST_MESSAGES:])
 
-    async def said_at(self, thread: Thread, stamps: Collection[str]) -> list[Line]:
+    async def said_at(self, thread: Thread, stamps: Collection[str]) -> list[ThreadMessage]:
         """The messages of a thread with these `ts`, in order. Raises what `slack_errors` does."""
         ordered = sorted(stamps, key=float)
         replies = read_replies(
@@ -129,7 +129,7 @@ class Threads:
         lines = (found.get(ts) for ts in ordered)
         return [line for line in lines if line is not None]
 
-    async def said_above(self, thread: Thread) -> list[Line]:
+    async def said_above(self, thread: Thread) -> list[ThreadMessage]:
         """The last messages of another author in the channel before the thread began, in order.
 
         That is the newest message of the last day and those of its author directly above it. Empty
@@ -152,7 +152,7 @@ class Threads:
         newest = takewhile(lambda line: _author(line) == _author(lines[0]), lines)
         return _fitting([], reversed(list(newest)))
 
-    def _line(self, message: Payload) -> Line | None:
+    def _line(self, message: Payload) -> ThreadMessage | None:
         if message.get("subtype") in ("tombstone", "channel_join", "group_join"):
             return None
         ours = message.get("user") == self._identity.user_id
@@ -162,7 +162,7 @@ class Threads:
         if not text and not files:
             return None
         profile = message.get("bot_profile") or {}
-        return Line(
+        return ThreadMessage(
             ts=message["ts"],
             user_id=message.get("user") or "",
             text=text,
@@ -176,7 +176,7 @@ def _is_said(message: Payload) -> bool:
     return message.get("subtype") in POSTED
 
 
-def _author(line: Line) -> str:
+def _author(line: ThreadMessage) -> str:
     return line.user_id or line.name
 
 
@@ -229,11 +229,11 @@ async def read_replies(
             yield message
 
 
-def _fitting(root: list[Line], lines: Iterable[Line]) -> list[Line]:
+def _fitting(root: list[ThreadMessage], lines: Iterable[ThreadMessage]) -> list[ThreadMessage]:
     """The root, shortened if necessary, and the newest lines that fit."""
     root = [replace(line, text=line.text[: MOST_CHARS // 2]) for line in root]
     room = MOST_CHARS - sum(len(line.text) for line in root)
-    chosen: list[Line] = []
+    chosen: list[ThreadMessage] = []
     for line in reversed(list(lines)):
         room -= len(line.text)
         if room < 0:

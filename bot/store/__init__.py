@@ -15,7 +15,7 @@ from bot.store.approvals import Approval, Approvals, Decision, Pending, Requeste
 from bot.store.archive import Archive
 from bot.store.audit import AuditLine, AuditTrail
 from bot.store.backup import Backup
-from bot.store.channel_settings import Channels, ChannelSettings
+from bot.store.channel_settings import ChannelBook, ChannelSettings
 from bot.store.circuits import Circuits, current_turn
 from bot.store.claims import (
     Amendment,
@@ -64,8 +64,8 @@ __all__ = [
     "AuditTrail",
     "Background",
     "Beat",
+    "ChannelBook",
     "ChannelSettings",
-    "Channels",
     "Circuits",
     "Claim",
     "Conversations",
@@ -127,7 +127,7 @@ class Store:
     pace: Pace
     flags: Flags
     spending: Spending
-    channels: Channels
+    channels: ChannelBook
     feedback: FeedbackBook
     archive: Archive
     leases: Leases
@@ -228,7 +228,7 @@ def make_store(
         pace=Pace(connection, keys),
         flags=Flags(connection, keys),
         spending=Spending(connection, keys),
-        channels=Channels(connection, keys),
+        channels=ChannelBook(connection, keys),
         feedback=feedback,
         archive=archive,
         leases=Leases(connection, keys),

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from redis.exceptions import ResponseError
 
 from bot.models import Thread
-from bot.store.backup_file import Line, UnusableBackup, Writer, read_header, read_lines, writing
+from bot.store.backup_file import KeyLine, UnusableBackup, Writer, read_header, read_lines, writing
 from bot.store.backup_pages import PAGE, pages
 from bot.store.cluster import Cluster
 from bot.store.connection import ASIDE_SECONDS, Connection
@@ -100,7 +100,7 @@ class Backup:
                 )
         self._now = await self._time()
 
-    async def put(self, lines: Sequence[Line]) -> None:
+    async def put(self, lines: Sequence[KeyLine]) -> None:
         """Write the keys of some lines."""
         await self._connection.execute_many([c for line in lines for c in self._commands(line)])
 
@@ -114,7 +114,7 @@ class Backup:
             ]
         )
 
-    def _commands(self, line: Line) -> Iterator[Sequence[str | int | float]]:
+    def _commands(self, line: KeyLine) -> Iterator[Sequence[str | int | float]]:
         """The commands that write a line; none if it has expired since."""
         if line.expires is not None and line.expires <= self._now * 1000:
             return
@@ -148,22 +148,22 @@ class Backup:
 
     def _line_of(
         self, thread: Thread, family: str, type_: str, ttl: int, values: list[Any]
-    ) -> Line:
+    ) -> KeyLine:
         shared = family in ("later", "interrupts")
         key = family if shared else f"{family}:{thread.key}"
-        return Line(key, type_, self._expiry(ttl), values, more=shared)
+        return KeyLine(key, type_, self._expiry(ttl), values, more=shared)
 
     async def _write_audit(self, writer: Writer) -> None:
         """The audit trail up to its head of this moment: later lines would break the chain."""
         head = await self._connection.execute("GET", self._keys.audit_head)
         if not head:
             return
-        writer.add(Line("audit_head", "string", None, [head]))
+        writer.add(KeyLine("audit_head", "string", None, [head]))
         more = False
         async for values in pages(self._connection, self._keys.audit, "stream"):
             hashes = [dict(zip(f[::2], f[1::2], strict=True)).get("hash") for f in values[1::2]]
             end = 2 * (hashes.index(head) + 1) if head in hashes else len(values)
-            writer.add(Line("audit", "stream", None, values[:end], more))
+            writer.add(KeyLine("audit", "stream", None, values[:end], more))
             more = True
             if end < len(values):
                 break
@@ -179,7 +179,7 @@ class Backup:
                 more = False
                 async for values in pages(self._connection, key, type_):
                     name, expires = self._rest(key), self._expiry(ttl)
-                    writer.add(Line(name, type_, expires, values, more))
+                    writer.add(KeyLine(name, type_, expires, values, more))
                     more = True
 
     def _is_single(self, key: str) -> bool:
@@ -241,9 +241,9 @@ def _additions(
         yield {"hash": "HSET", "list": "RPUSH", "set": "SADD"}[type_], key, *values
 
 
-def by_size(lines: Iterable[Line]) -> Iterator[list[Line]]:
+def by_size(lines: Iterable[KeyLine]) -> Iterator[list[KeyLine]]:
     """Lines in lists that are no longer than a page, and no larger than `BYTES` and one line."""
-    some: list[Line] = []
+    some: list[KeyLine] = []
     length = 0
     for line in lines:
         some.append(line)

@@ -34,7 +34,7 @@ class UnusableBackup(BotError):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class KeyLine:
     """One key, or a part of it."""
 
     key: str
@@ -64,7 +64,7 @@ class Writer:
         self._write({"shard": number})
         self.lines += 1
 
-    def add(self, line: Line) -> None:
+    def add(self, line: KeyLine) -> None:
         """Append a line."""
         fields = asdict(line)
         if not line.more:
@@ -135,12 +135,12 @@ def read_header(path: Path) -> Header:
     return header
 
 
-def read_lines(path: Path) -> Iterator[Line]:
+def read_lines(path: Path) -> Iterator[KeyLine]:
     """The lines of a file that `read_header` has accepted."""
     return (line for _, line in read_shards(path))
 
 
-def read_shards(path: Path) -> Iterator[tuple[int, Line]]:
+def read_shards(path: Path) -> Iterator[tuple[int, KeyLine]]:
     """The lines, each with the number of its shard."""
     shard = 0
     for number, text in enumerate(_lines(path)):
@@ -148,7 +148,7 @@ def read_shards(path: Path) -> Iterator[tuple[int, Line]]:
         if "shard" in fields:
             shard = int(fields["shard"])
         elif number and "end" not in fields:
-            yield shard, Line(**fields)
+            yield shard, KeyLine(**fields)
 
 
 def _header_of(fields: dict[str, Any]) -> Header:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bot.store.backup import Copied, by_size
-from bot.store.backup_file import Header, Line, read_header, read_shards, writing
+from bot.store.backup_file import Header, KeyLine, read_header, read_shards, writing
 from bot.store.placement import Placement
 from bot.store.shards import Shards
 
@@ -52,14 +52,14 @@ async def restore_backup(shards: Shards, path: Path) -> Copied:
     return copied
 
 
-def _placed(path: Path, header: Header, shards: Shards) -> Iterator[tuple[int, Line]]:
+def _placed(path: Path, header: Header, shards: Shards) -> Iterator[tuple[int, KeyLine]]:
     if header.shards == len(shards):
         return read_shards(path)
     return Placement(len(shards)).place(lambda: read_shards(path))
 
 
-def _batches(placed: Iterator[tuple[int, Line]]) -> Iterator[dict[int, list[Line]]]:
-    some: defaultdict[int, list[Line]] = defaultdict(list)
+def _batches(placed: Iterator[tuple[int, KeyLine]]) -> Iterator[dict[int, list[KeyLine]]]:
+    some: defaultdict[int, list[KeyLine]] = defaultdict(list)
     count = 0
     for number, line in placed:
         some[number].append(line)

@@ -47,7 +47,7 @@ class Version:
     settings: ChannelSettings
 
 
-class Channels:
+class ChannelBook:
     """The settings of all channels."""
 
     def __init__(self, connection: Connection, keys: Keys) -> None:

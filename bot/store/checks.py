@@ -35,7 +35,7 @@ from bot.store.layout import Layout
 from bot.store.record_space import RecordSpace, judge_memory
 from bot.store.repairs import first_line, set_on_server, speaks_plain
 from bot.store.servers import Server
-from bot.store.shard_checks import Place, ShardChecks
+from bot.store.shard_checks import ServerShards, ShardChecks
 from bot.store.shards import pulse_connections
 from bot.store.topology_check import TopologyCheck
 
@@ -84,20 +84,22 @@ async def open_checks(
         )
 
 
-def _open_place(settings: Settings, urls: Sequence[str], at: int, stack: AsyncExitStack) -> Place:
+def _open_place(
+    settings: Settings, urls: Sequence[str], at: int, stack: AsyncExitStack
+) -> ServerShards:
     server = Server(urls[at], tls_verify=settings.redis_tls_verify, connections=1)
     stack.push_async_callback(server.close)
     own, count = Keys(settings.bot_redis_prefix), settings.bot_shards
     layout = Layout(server.connect(own), own, shards=count, place=at + 1, servers=len(urls))
     each = {number: own.of_shard(number, count) for number in range(at, count, len(urls))}
     shards = {number: (server.connect(keys), keys) for number, keys in each.items()}
-    return Place(urls[at], shards, layout, at + 1, len(urls))
+    return ServerShards(urls[at], shards, layout, at + 1, len(urls))
 
 
 class RedisChecks:
     """The checks of one Redis server, and of the shards on it."""
 
-    def __init__(self, place: Place, settings: Settings, clock: Callable[[], float]) -> None:
+    def __init__(self, place: ServerShards, settings: Settings, clock: Callable[[], float]) -> None:
         self._place = place
         self._connection, self._keys = next(iter(place.shards.values()))
         self._settings = settings

@@ -23,7 +23,7 @@ DELETED = "deleted"
 
 
 @dataclass(frozen=True, slots=True)
-class OpenCircuit:
+class DownDependency:
     """A dependency that is down: the reason, since when, and the seconds until the next probe."""
 
     reason: str
@@ -50,7 +50,7 @@ class Findings:
     workers: int = 0
     """Live workers."""
     parked: tuple[str, ...] = ()
-    circuits: Mapping[str, OpenCircuit] = field(default_factory=dict)
+    circuits: Mapping[str, DownDependency] = field(default_factory=dict)
     dead: tuple[DeadLetter, ...] = ()
     conversation: str = ""
     overheard: tuple[str, ...] = ()
@@ -211,14 +211,14 @@ def _number(text: str | None) -> float | None:
         return None
 
 
-def _open_circuits(fields: Mapping[str, str], now: float) -> dict[str, OpenCircuit]:
+def _open_circuits(fields: Mapping[str, str], now: float) -> dict[str, DownDependency]:
     found = {}
     for dependency, text in fields.items():
         try:
             circuit = json.loads(text)
             if circuit["state"] == "open":
                 wait = max(0.0, circuit["retry_at"] - now)
-                found[dependency] = OpenCircuit(str(circuit["reason"]), circuit["since"], wait)
+                found[dependency] = DownDependency(str(circuit["reason"]), circuit["since"], wait)
         except (ValueError, KeyError, TypeError):
             continue
     return found

@@ -25,7 +25,7 @@ class Asker:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Askers:
     """All people who asked for the end of a turn; `text` is the stored form."""
 
     text: str
@@ -54,7 +54,7 @@ class Interrupting(InboxPart):
         found = await self._connection.execute("HGET", self._keys.interrupts, thread.key)
         return parse_interrupt(found)
 
-    async def asked(self, thread: Thread) -> Asked | None:
+    async def asked(self, thread: Thread) -> Askers | None:
         """Who asked for the end of the thread's turn; None if the bot itself did, or an older
         version stored it."""
         text = await self._connection.execute("HGET", self._keys.turn(thread), "asked") or ""
@@ -62,9 +62,9 @@ class Interrupting(InboxPart):
         if not found or [ITSELF] in found:
             return None
         people = [Asker(_order(each[0]), *each[1:]) for each in found if len(each) == 3]
-        return Asked(text, people)
+        return Askers(text, people)
 
-    async def ignore_interrupt(self, thread: Thread, asked: Asked) -> bool:
+    async def ignore_interrupt(self, thread: Thread, asked: Askers) -> bool:
         """Remove the interrupt of a turn; False if others have asked for it, too, since `asked`."""
         removed = await self._connection.run(
             "ignore_interrupt", thread, name=thread.key, asked=asked.text

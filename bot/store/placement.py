@@ -13,7 +13,7 @@ from typing import Any
 
 from bot.models import Message, decode
 from bot.store.audit import AuditLine, chained
-from bot.store.backup_file import Line
+from bot.store.backup_file import KeyLine
 from bot.store.dead import DeadLetter
 from bot.store.families import FAMILIES
 from bot.store.feedback import Feedback
@@ -29,7 +29,7 @@ BY_NAME = frozenset(
 """The second part of the key is the workspace."""
 HOME = 0
 EVERYWHERE = frozenset({"mark", "circuits", "pulse", "hold"})
-Read = Callable[[], Iterable[tuple[int, Line]]]
+Read = Callable[[], Iterable[tuple[int, KeyLine]]]
 Of = Callable[[str, str], str]
 """From a field and its value, or a member and its score, to the workspace."""
 
@@ -72,7 +72,7 @@ class Placement:
         self._audit: defaultdict[int, list[tuple[tuple[int, int], str, bool]]] = defaultdict(list)
         self._before: dict[int, str] = {}
 
-    def place(self, read: Read) -> Iterator[tuple[int, Line]]:
+    def place(self, read: Read) -> Iterator[tuple[int, KeyLine]]:
         """All lines with their new shards. `read` is called twice."""
         for _, line in read():
             self._learn(line)
@@ -82,7 +82,7 @@ class Placement:
                 yield number, replace(part, more=True)
         yield from self._audit_lines()
 
-    def _learn(self, line: Line) -> None:
+    def _learn(self, line: KeyLine) -> None:
         """Note who has a remote conversation: the keys of its runs and orphans do not say so."""
         family, _, rest = line.key.partition(":")
         if not _is_sound(line):
@@ -95,7 +95,7 @@ class Placement:
             for orphan, person in _pairs(line.values):
                 self._owners[orphan.partition("|")[2]] = person.partition("|")[0]
 
-    def _parts(self, shard: int, line: Line) -> Iterator[tuple[int, Line]]:
+    def _parts(self, shard: int, line: KeyLine) -> Iterator[tuple[int, KeyLine]]:
         family, _, rest = line.key.partition(":")
         if not _is_sound(line):
             yield HOME, line
@@ -132,13 +132,13 @@ class Placement:
         conversation_id = orphan.partition("|")[2]
         return self._owners.get(conversation_id, conversation_id)
 
-    def _split(self, line: Line, of: Of) -> Iterator[tuple[int, Line]]:
+    def _split(self, line: KeyLine, of: Of) -> Iterator[tuple[int, KeyLine]]:
         parts: defaultdict[int, list[Any]] = defaultdict(list)
         for name, value in _pairs(line.values):
             parts[self._place_of(partial(of, name, str(value)))] += (name, value)
         yield from ((number, replace(line, values=values)) for number, values in parts.items())
 
-    def _collect(self, shard: int, line: Line) -> None:
+    def _collect(self, shard: int, line: KeyLine) -> None:
         """Keep the lines of the audit trails: they are merged by time, and chained again."""
         if line.key != "audit":
             return
@@ -155,7 +155,7 @@ class Placement:
             at = (int(milliseconds), int(sequence))
             self._audit[self._place_of(partial(_team_of_line, text))].append((at, text, fits))
 
-    def _audit_lines(self) -> Iterator[tuple[int, Line]]:
+    def _audit_lines(self) -> Iterator[tuple[int, KeyLine]]:
         for number, lines in self._audit.items():
             before, last = "", (0, 0)
             for at, text, fits in sorted(lines):
@@ -163,11 +163,11 @@ class Placement:
                 before = chained(before if fits else "broken", text)
                 last = max(at, (last[0], last[1] + 1))
                 entry = [f"{last[0]}-{last[1]}", ["line", text, "hash", before]]
-                yield number, Line("audit", "stream", None, entry, more=True)
-            yield number, Line("audit_head", "string", None, [before], more=True)
+                yield number, KeyLine("audit", "stream", None, entry, more=True)
+            yield number, KeyLine("audit_head", "string", None, [before], more=True)
 
 
-def _is_sound(line: Line) -> bool:
+def _is_sound(line: KeyLine) -> bool:
     """Whether a key has the type that our code reads."""
     family = FAMILIES.get(line.key.partition(":")[0])
     return family is not None and line.type == family.type

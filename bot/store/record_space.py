@@ -47,7 +47,7 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class IdleConversations:
     """Some conversations, longest idle first; `last` is when the newest of them was used."""
 
     threads: tuple[Thread, ...]
@@ -80,7 +80,7 @@ class RecordSpace:
         except ResponseError:
             return None
 
-    async def idle(self, after: float, before: float, limit: int) -> Batch | None:
+    async def idle(self, after: float, before: float, limit: int) -> IdleConversations | None:
         """Conversations last used after one time and before another; None if there is none."""
         flat = await self._connection.execute(
             *("ZRANGEBYSCORE", self._keys.idle, f"({after!r}", f"({before!r}", "WITHSCORES"),
@@ -90,7 +90,9 @@ class RecordSpace:
         found = read_each(self._keys.idle, used_at, Thread.parse)
         if not used_at:
             return None
-        return Batch(tuple(thread for _, thread in found), max(map(float, used_at.values())))
+        return IdleConversations(
+            tuple(thread for _, thread in found), max(map(float, used_at.values()))
+        )
 
     async def squeeze(self, threads: Sequence[Thread]) -> int:
         """Compress and shorten the records of idle conversations; returns how many got smaller."""

@@ -20,7 +20,7 @@ START_WORKER = "start one: `bot worker`, or `bot run` for everything in one proc
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ServerShards:
     """One address of `REDIS_URL`, and the shards there with a connection to each."""
 
     url: str
@@ -38,7 +38,7 @@ class Place:
 class ShardChecks:
     """What is looked at in each shard; one finding for all of them."""
 
-    def __init__(self, place: Place, settings: Settings) -> None:
+    def __init__(self, place: ServerShards, settings: Settings) -> None:
         self._place = place
         self._settings = settings
 

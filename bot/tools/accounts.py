@@ -21,10 +21,10 @@ from bot.tools.config import ServerConfig, ToolsConfig
 from bot.tools.credential import (
     Authorization,
     Client,
+    ConfiguredServer,
     ConnectFailed,
     Credential,
     Granted,
-    Home,
     Invitation,
     NotConnected,
 )
@@ -111,7 +111,7 @@ class Accounts:
             own = Client(config.client_id, config.client_secret, method)
         state = secrets.token_urlsafe(32)
         visit = await (await self._providers.client()).begin(
-            Home(config.url or "", config.is_internal), state, own
+            ConfiguredServer(config.url or "", config.is_internal), state, own
         )
         authorization = Authorization(
             invitation, visit.credential, visit.verifier, _name(browser), visit.demands_iss

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from bot.tools.addresses import is_internal_host
 from bot.tools.config import ServerConfig
-from bot.tools.credential import Credential, Home
+from bot.tools.credential import ConfiguredServer, Credential
 
 if TYPE_CHECKING:
     from bot.tools.oauth import OAuth
@@ -38,13 +38,13 @@ class AuthorizationServers:
             self._oauth = oauth(self._callback, self._client_url, transport)
         return self._oauth
 
-    def home(self, server: str, credential: Credential) -> Home:
+    def home(self, server: str, credential: Credential) -> ConfiguredServer:
         """The server of a credential. Of one that is not configured any more, only its name says
         whether it is internal."""
         config, url = self._servers.get(server), credential.server_url
         if config is not None and config.url == url:
-            return Home(url, config.is_internal)
-        return Home(url, is_internal_host(urlsplit(url).hostname or ""))
+            return ConfiguredServer(url, config.is_internal)
+        return ConfiguredServer(url, is_internal_host(urlsplit(url).hostname or ""))
 
     async def revoke(self, server: str, credential: Credential) -> bool:
         """Revoke the tokens if the server supports that. Returns whether it did."""

@@ -23,7 +23,7 @@ OpenClient = Callable[[Callable[[], None]], AbstractAsyncContextManager[Client]]
 """Makes a client, which calls the argument when the server has closed the connection."""
 
 
-class Connection:
+class ServerConnection:
     """A client of one server. `open` connects; once `closed` is true, a new one is needed."""
 
     def __init__(self, open_client: OpenClient) -> None:

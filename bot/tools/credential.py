@@ -21,7 +21,7 @@ class Client:
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
+class ConfiguredServer:
     """A configured server. Only an internal one may name internal addresses.
 
     The configuration says which it is. DNS does not: its answers are those of the host's owner,

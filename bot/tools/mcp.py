@@ -29,7 +29,7 @@ from pydantic import TypeAdapter, ValidationError
 from bot.telemetry.log import log
 from bot.texts.accounts import NOT_CONNECTED as NOT_CONNECTED_TEXT
 from bot.tools.config import ServerConfig
-from bot.tools.connection import Connection, client_for
+from bot.tools.connection import ServerConnection, client_for
 from bot.tools.http import BoundedTransport
 from bot.tools.output import checked_schema, cut, one_line, render_content
 from bot.tools.person_auth import PersonAuth
@@ -74,7 +74,7 @@ class McpServer:
         self._auth = auth
         self.config = config
         self._pool = pool
-        self._connection: Connection | None = None
+        self._connection: ServerConnection | None = None
         self._calls = 0
         self._tools: tuple[Tool, ...] = ()
         self._list_again_at = 0.0
@@ -193,10 +193,12 @@ class McpServer:
             await asyncio.wait({self._listing})
         await self._drop()
 
-    def _connected(self) -> Connection:
+    def _connected(self) -> ServerConnection:
         self._used_at = time.monotonic()
         if self._connection is None or self._connection.closed:
-            self._connection = Connection(partial(client_for, self.config, self._pool, self._auth))
+            self._connection = ServerConnection(
+                partial(client_for, self.config, self._pool, self._auth)
+            )
         return self._connection
 
     async def _drop(self) -> None:

@@ -35,7 +35,7 @@ from mcp.shared.auth import OAuthClientMetadata, OAuthMetadata, ProtectedResourc
 from mcp.shared.auth_utils import check_resource_allowed, resource_url_from_server_url
 from pydantic import AnyUrl, ValidationError
 
-from bot.tools.credential import Client, ConnectFailed, Credential, Home, NotConnected
+from bot.tools.credential import Client, ConfiguredServer, ConnectFailed, Credential, NotConnected
 from bot.tools.pinned import TIMEOUT, PinnedClient, Resolve, resolve
 
 GRANTS = ["authorization_code", "refresh_token"]
@@ -70,7 +70,7 @@ class OAuth:
         self._client_url = client_url if is_valid_client_metadata_url(client_url) else None
         self._http = PinnedClient(transport, resolve)
 
-    async def begin(self, home: Home, state: str, own: Client | None = None) -> Visit:
+    async def begin(self, home: ConfiguredServer, state: str, own: Client | None = None) -> Visit:
         """Prepare a person's visit for a configured server. Raises ConnectFailed.
 
         `own` is a client that was registered by hand.
@@ -87,7 +87,7 @@ class OAuth:
         except (httpx2.HTTPError, TimeoutError, OSError):
             raise ConnectFailed("the server cannot be reached") from None
 
-    async def _begin(self, home: Home, state: str, own: Client | None) -> Visit:
+    async def _begin(self, home: ConfiguredServer, state: str, own: Client | None) -> Visit:
         asked = await self._http.send(httpx2.Request("GET", home.url), home)
         found = await self._resource(home, extract_resource_metadata_from_www_auth(asked))
         server = await self._server(home, found)
@@ -129,7 +129,7 @@ class OAuth:
         return f"{endpoint}{'&' if urlsplit(endpoint).query else '?'}{urlencode(query)}"
 
     async def _resource(
-        self, home: Home, announced: str | None
+        self, home: ConfiguredServer, announced: str | None
     ) -> ProtectedResourceMetadata | None:
         for url in build_protected_resource_metadata_discovery_urls(announced, home.url):
             answer = await self._http.send(create_oauth_metadata_request(url), home)
@@ -142,7 +142,9 @@ class OAuth:
             return found
         return None
 
-    async def _server(self, home: Home, found: ProtectedResourceMetadata | None) -> OAuthMetadata:
+    async def _server(
+        self, home: ConfiguredServer, found: ProtectedResourceMetadata | None
+    ) -> OAuthMetadata:
         issuer = str(found.authorization_servers[0]) if found else None
         for url in build_oauth_authorization_server_metadata_discovery_urls(issuer, home.url):
             answer = await self._http.send(create_oauth_metadata_request(url), home)
@@ -155,7 +157,9 @@ class OAuth:
                 break
         raise ConnectFailed("there is no authorization server")
 
-    async def _client(self, server: OAuthMetadata, scope: str | None, home: Home) -> Client:
+    async def _client(
+        self, server: OAuthMetadata, scope: str | None, home: ConfiguredServer
+    ) -> Client:
         """Our identity there: the address of our metadata document, else a new registration."""
         if should_use_client_metadata_url(server, self._client_url):
             return Client(str(self._client_url))
@@ -170,7 +174,7 @@ class OAuth:
         return Client(str(made.client_id), made.client_secret or "", method)
 
     async def finish(
-        self, credential: Credential, home: Home, verifier: str, code: str
+        self, credential: Credential, home: ConfiguredServer, verifier: str, code: str
     ) -> Credential:
         """Exchange the code for tokens. Raises ConnectFailed."""
         form = {
@@ -187,7 +191,7 @@ class OAuth:
         except (httpx2.HTTPError, TimeoutError, OSError):
             raise ConnectFailed("the authorization server cannot be reached") from None
 
-    async def refresh(self, credential: Credential, home: Home) -> Credential:
+    async def refresh(self, credential: Credential, home: ConfiguredServer) -> Credential:
         """New tokens. Raises NotConnected if the server refuses, and httpx2.HTTPError."""
         if not credential.refresh_token:
             raise NotConnected
@@ -201,7 +205,7 @@ class OAuth:
         except ConnectFailed as error:
             raise httpx2.ConnectError(str(error)) from None
 
-    async def revoke(self, credential: Credential, home: Home) -> bool:
+    async def revoke(self, credential: Credential, home: ConfiguredServer) -> bool:
         """Revoke the tokens if the server supports that. Returns whether it did."""
         if not credential.revocation_url:
             return False
@@ -223,7 +227,7 @@ class OAuth:
         await self._http.aclose()
 
     async def _tokens(
-        self, credential: Credential, home: Home, form: Mapping[str, str]
+        self, credential: Credential, home: ConfiguredServer, form: Mapping[str, str]
     ) -> Credential:
         answer = await self._post(credential.token_url, credential, home, form)
         if answer.status_code >= httpx2.codes.INTERNAL_SERVER_ERROR:
@@ -244,7 +248,7 @@ class OAuth:
         )
 
     async def _post(
-        self, url: str, credential: Credential, home: Home, form: Mapping[str, str]
+        self, url: str, credential: Credential, home: ConfiguredServer, form: Mapping[str, str]
     ) -> httpx2.Response:
         client = credential.client
         data, headers = dict(form), {"Accept": "application/json"}

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import httpx2
 
 from bot.tools.addresses import are_public, has_link_local
-from bot.tools.credential import ConnectFailed, Home
+from bot.tools.credential import ConfiguredServer, ConnectFailed
 
 TIMEOUT = 15.0
 """Seconds for one request, until the last byte of the answer."""
@@ -51,7 +51,7 @@ class PinnedClient:
         self._resolve = resolve
         self._timeout = timeout
 
-    async def check(self, url: str, home: Home) -> Sequence[str]:
+    async def check(self, url: str, home: ConfiguredServer) -> Sequence[str]:
         """The IP addresses of a URL that the server `home` has named.
 
         Raises ConnectFailed if it must not be visited: it has no HTTPS, or is internal while `home`
@@ -69,7 +69,7 @@ class PinnedClient:
             raise ConnectFailed(OWN_INTERNAL if is_own else "the server names an internal address")
         return addresses
 
-    async def send(self, request: httpx2.Request, home: Home) -> httpx2.Response:
+    async def send(self, request: httpx2.Request, home: ConfiguredServer) -> httpx2.Response:
         """Send a request to a URL that the server `home` has named, and read the answer.
 
         Raises ConnectFailed and httpx2.HTTPError.

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from bot.telemetry.log import log
 
 
-class Background:
+class BackgroundTasks:
     """Fire-and-forget tasks of a worker. Best effort: they end with the process."""
 
     def __init__(self) -> None:
@@ -33,9 +33,9 @@ class Background:
 
 
 @asynccontextmanager
-async def open_background() -> AsyncIterator[Background]:
+async def open_background() -> AsyncIterator[BackgroundTasks]:
     """Tasks that end with the block."""
-    background = Background()
+    background = BackgroundTasks()
     try:
         yield background
     finally:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from bot.models import Message, Record, Thread
-from bot.slack.threads import Line
+from bot.slack.threads import ThreadMessage
 from bot.store.journal import Turn
 from bot.store.steps import ENGINE_INPUT, EngineInput
 from bot.texts.prompts import BARE_MENTION, NO_WORDS
@@ -62,7 +62,7 @@ async def _without_protected(services: Services, overheard: list[Message]) -> li
     return [message for message, why in zip(overheard, found, strict=True) if not why]
 
 
-async def _before(turn: Turn, services: Services, request: Request) -> list[Line]:
+async def _before(turn: Turn, services: Services, request: Request) -> list[ThreadMessage]:
     """The messages from before the bot was mentioned in the thread."""
     thread, first = turn.claim.thread, request.messages[0]
     if first.ts != thread.thread_ts:
@@ -92,7 +92,9 @@ async def recollect(
     return [_record(line, names, several=len(speakers) > 1) for line in lines]
 
 
-def _questions_and_answers(lines: Iterable[Line], asked: Collection[str]) -> Iterator[Line]:
+def _questions_and_answers(
+    lines: Iterable[ThreadMessage], asked: Collection[str]
+) -> Iterator[ThreadMessage]:
     is_meant = False
     for line in lines:
         is_meant = is_meant if line.ours else line.ts in asked
@@ -100,31 +102,33 @@ def _questions_and_answers(lines: Iterable[Line], asked: Collection[str]) -> Ite
             yield line
 
 
-async def _said_before(turn: Turn, services: Services, request: Request) -> list[Line]:
+async def _said_before(turn: Turn, services: Services, request: Request) -> list[ThreadMessage]:
     """The messages of the thread before this turn, read from Slack."""
     thread = turn.claim.thread
     lines = await services.threads.said_before(thread, request.messages[0].ts)
     return await _permitted(services, thread, lines)
 
 
-async def _permitted(services: Services, thread: Thread, lines: list[Line]) -> list[Line]:
+async def _permitted(
+    services: Services, thread: Thread, lines: list[ThreadMessage]
+) -> list[ThreadMessage]:
     """The lines without the messages of people who are refused."""
     others = (line.user_id for line in lines if not line.ours)
     refused = await services.rights.refused_among(thread, others)
     return [line for line in lines if line.user_id not in refused]
 
 
-def _speakers(before: Iterable[Line], messages: Iterable[Message]) -> set[str]:
+def _speakers(before: Iterable[ThreadMessage], messages: Iterable[Message]) -> set[str]:
     others = {line.user_id or line.name for line in before if not line.ours}
     return others | {message.user_id for message in messages}
 
 
-def _mentioned(before: Iterable[Line], messages: Iterable[Message]) -> set[str]:
+def _mentioned(before: Iterable[ThreadMessage], messages: Iterable[Message]) -> set[str]:
     texts = [*(line.text for line in before), *(message.text for message in messages)]
     return {found[2] or found[4] for text in texts for found in _REFERENCE.finditer(text)}
 
 
-def _record(line: Line, names: Mapping[str, str], *, several: bool) -> Record:
+def _record(line: ThreadMessage, names: Mapping[str, str], *, several: bool) -> Record:
     text = _with_files(_named(line.text, names), line.files)
     if line.ours:
         return Record("assistant", text, line.ts)

@@ -18,7 +18,7 @@ from bot.store.steps import ADMISSION, REORDERED, Admission, Reordered, retracti
 from bot.texts import dlp as dlp_texts
 from bot.texts.access import NOT_YOURS
 from bot.turn.batch import Batch
-from bot.turn.limits import Limits, Verdict
+from bot.turn.limits import Limits, LimitVerdict
 
 REPEAT_REFUSAL_AFTER = 30 * 86400
 REPEAT_NOT_YOURS_AFTER = 60
@@ -83,7 +83,7 @@ class Gate:
             return _admission(admitted, notes, reason)
         counted = {message.user_id for message in admitted if message.ts in before.admitted}
         new = [message for message in admitted if message.user_id not in counted]
-        verdict = await self._limits.admit(turn.id, new) if new else Verdict(frozenset())
+        verdict = await self._limits.admit(turn.id, new) if new else LimitVerdict(frozenset())
         notes += verdict.notes
         allowed = verdict.within | counted
         within = [message for message in admitted if message.user_id in allowed]

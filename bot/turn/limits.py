@@ -22,7 +22,7 @@ CHARS_PER_TOKEN = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class LimitVerdict:
     """`within`: the people whose messages are answered. `notes`: Markdown for people."""
 
     within: frozenset[str]
@@ -124,7 +124,7 @@ class Limits:
             whose.append(("channel", thread.channel_id))
         return [self._store.keys.reserved(thread.team_id, *each) for each in whose]
 
-    async def admit(self, turn_id: str, messages: Sequence[Message]) -> Verdict:
+    async def admit(self, turn_id: str, messages: Sequence[Message]) -> LimitVerdict:
         """Check and count a run against the limits of all authors and of the channel.
 
         Messages of an author over a limit are left out and not counted for the channel. Reserves
@@ -140,15 +140,15 @@ class Limits:
             if allowed:
                 within.add(user_id)
         if not within:
-            return Verdict(frozenset(), tuple(notes))
+            return LimitVerdict(frozenset(), tuple(notes))
         account = _Account(team_id, "channel", messages[0].thread.channel_id)
         allowed, note = await self._check(account, turn_id, characters)
         if allowed:
-            return Verdict(frozenset(within), (*notes, *([note] if note else [])))
+            return LimitVerdict(frozenset(within), (*notes, *([note] if note else [])))
         if self._reserves("person"):
             whose: list[tuple[Scope, str]] = [("person", user_id) for user_id in within]
             await self._store.spending.release(turn_id, team_id, whose)
-        return Verdict(frozenset(), (*notes, note))
+        return LimitVerdict(frozenset(), (*notes, note))
 
     async def may_go_on(self, turn: Turn, used: Usage | None, messages: Sequence[Message]) -> bool:
         """Whether a turn that has `used` this much may start another run.

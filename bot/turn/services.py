@@ -17,7 +17,7 @@ from bot.slack.threads import Threads
 from bot.store import Store
 from bot.store.workspace_settings import WorkspaceSettings
 from bot.tools.toolbox import Toolbox
-from bot.turn.background import Background
+from bot.turn.background import BackgroundTasks
 from bot.turn.connecting import Connecting
 from bot.turn.gate import Gate
 from bot.turn.limits import Limits
@@ -43,7 +43,7 @@ class Services:
     gate: Gate
     limits: Limits
     throttle: Throttle
-    background: Background
+    background: BackgroundTasks
     toolbox: Toolbox
     connecting: Connecting
     stop_grace: float

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from bot.cli.main import commands
-from bot.cli.why import Place, explain, parse_link, render
+from bot.cli.why import MessagePlace, explain, parse_link, render
 from bot.errors import RunFailed
 from bot.models import Record, Thread
 from bot.store import Decision, Store, routing, steps
@@ -27,17 +27,17 @@ ROOT = "1795747850.547488"
 @pytest.mark.parametrize(
     ("link", "place"),
     [
-        ("https://acme.slack.com/archives/C1/p1795747850547488", Place("C1", ROOT, ROOT)),
+        ("https://acme.slack.com/archives/C1/p1795747850547488", MessagePlace("C1", ROOT, ROOT)),
         (
             f"<https://acme.slack.com/archives/C1/p1795747899000001?thread_ts={ROOT}&cid=C1>",
-            Place("C1", ROOT, "1795747899.000001"),
+            MessagePlace("C1", ROOT, "1795747899.000001"),
         ),
-        (f"http://127.0.0.1:8000/#/C1/{ROOT}", Place("C1", ROOT, ROOT)),
-        (f"https://app.slack.com/archives/D1?thread_ts={ROOT}", Place("D1", ROOT, ROOT)),
-        (f"https://app.slack.com/client/T1/C1/thread/C1-{ROOT}", Place("C1", ROOT, ROOT)),
+        (f"http://127.0.0.1:8000/#/C1/{ROOT}", MessagePlace("C1", ROOT, ROOT)),
+        (f"https://app.slack.com/archives/D1?thread_ts={ROOT}", MessagePlace("D1", ROOT, ROOT)),
+        (f"https://app.slack.com/client/T1/C1/thread/C1-{ROOT}", MessagePlace("C1", ROOT, ROOT)),
         ("https://app.slack.com/client/T1/C1", None),
-        (f"T1:C1:{ROOT}", Place("C1", ROOT, ROOT)),
-        (f" C1 {ROOT} ", Place("C1", ROOT, ROOT)),
+        (f"T1:C1:{ROOT}", MessagePlace("C1", ROOT, ROOT)),
+        (f" C1 {ROOT} ", MessagePlace("C1", ROOT, ROOT)),
         ("https://acme.slack.com/archives/C1", None),
         ("https://acme.slack.com/archives/C1/p1795747850547488?thread_ts=%00", None),
         ("http://[", None),
@@ -45,7 +45,7 @@ ROOT = "1795747850.547488"
         ("", None),
     ],
 )
-def test_links_of_slack_and_of_the_page_are_read(link: str, place: Place | None) -> None:
+def test_links_of_slack_and_of_the_page_are_read(link: str, place: MessagePlace | None) -> None:
     assert parse_link(link) == place
 
 
@@ -56,7 +56,7 @@ async def look(store: Store, ts: str = "") -> Findings:
 
 
 def says(found: Findings, *words: str) -> None:
-    text = render(Place(THREAD.channel_id, THREAD.thread_ts), [found])
+    text = render(MessagePlace(THREAD.channel_id, THREAD.thread_ts), [found])
     assert all(word in text for word in words), text
 
 
@@ -133,7 +133,7 @@ async def test_idle_and_unknown_threads_are_reported(store: Store) -> None:
     await store.inbox.settle(claim)
     says(await look(store), "has nothing to do", THREAD.key, "conv_1")
     assert await Inspection(store.connection, store.keys).find("C9", ROOT) == []
-    assert "bot doctor" in render(Place("C9", ROOT), [])
+    assert "bot doctor" in render(MessagePlace("C9", ROOT), [])
 
 
 async def test_a_message_that_is_not_for_the_bot_is_recognized(store: Store) -> None:

@@ -119,7 +119,7 @@ async def test_the_status_text_is_not_set_once_slack_shows_its_session_row(store
     ("code", "elsewhere"), [("not_authorized", False), ("feature_disabled", True)]
 )
 def test_a_refusal_applies_to_the_channel_or_the_workspace(code: str, elsewhere: bool) -> None:
-    refused = status.Refused()
+    refused = status.PermanentRefusals()
     refused.note("session", code, Thread("T1", "C1", "1.0"))
     assert refused.knows("session", Thread("T1", "C1", "2.0"))
     assert refused.knows("session", Thread("T1", "C2", "1.0")) == elsewhere

@@ -7,7 +7,7 @@ from typing import Any
 from bot.models import Conversation, Message, MessageKind, Thread
 from bot.store import Approval, Claim, Entry, Store
 from bot.store.layout import Layout
-from bot.store.shard_checks import Place
+from bot.store.shard_checks import ServerShards
 
 TTL = 60.0
 
@@ -46,10 +46,10 @@ async def deliver(store: Store, *stamps: str, of: Thread | None = None) -> None:
         await store.inbox.deliver(message(ts, of=of))
 
 
-def place_of(store: Store) -> Place:
+def place_of(store: Store) -> ServerShards:
     """The only shard of a deployment, for the checks of the doctor."""
     layout = Layout(store.connection, store.keys, shards=1)
-    return Place("", {0: (store.connection, store.keys)}, layout)
+    return ServerShards("", {0: (store.connection, store.keys)}, layout)
 
 
 async def claim_entries(store: Store, worker: str = "anna", count: int = 100) -> list[Entry]:

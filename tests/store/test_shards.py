@@ -531,7 +531,7 @@ async def test_commands_walk_all_shards(urls: str, tmp_path: Path) -> None:
     assert ({line.team_id for line in lines}, problem) == (set(TEAMS), "")
     assert {each.thread.team_id for each in await feedback.fetch(given)} == set(TEAMS)
     assert {row.team_id for row in await fetch_rows(given, 1)} == set(TEAMS)
-    assert len(await why.inspect(given, why.Place("C1", "1.0"))) == len(TEAMS)
+    assert len(await why.inspect(given, why.MessagePlace("C1", "1.0"))) == len(TEAMS)
     rotated = given.model_copy(update={"bot_encryption_keys": SecretStr(f"{new},{old}")})
     assert (await keys._rotate(rotated)).resealed == len(TEAMS)
     assert "is on:" in await hold.begin(given)

@@ -12,13 +12,13 @@ import pytest
 
 from bot.tools.addresses import are_public, is_internal_host
 from bot.tools.config import ServerConfig
-from bot.tools.credential import Client, ConnectFailed, Credential, Home
+from bot.tools.credential import Client, ConfiguredServer, ConnectFailed, Credential
 from bot.tools.oauth import OAuth
 from bot.tools.pinned import TIMEOUT, PinnedClient
 
 HOME = "https://93.184.216.34"
 SERVER = f"{HOME}/mcp"
-PUBLIC = Home(SERVER, is_internal=False)
+PUBLIC = ConfiguredServer(SERVER, is_internal=False)
 ISSUER = "https://93.184.216.35"
 CALLBACK, CLIENT = "https://bot.example/oauth/callback", "https://bot.example/oauth/client.json"
 RESOURCE = {"resource": SERVER, "authorization_servers": [ISSUER], "scopes_supported": ["notes"]}
@@ -128,7 +128,10 @@ async def test_what_a_hostile_server_says_is_refused(
 
 async def test_an_internal_server_may_have_an_internal_authorization_server() -> None:
     client = PinnedClient(Internet())
-    tls, plain = Home("https://10.0.0.1/mcp", True), Home("http://127.0.0.1:9/mcp", True)
+    tls, plain = (
+        ConfiguredServer("https://10.0.0.1/mcp", True),
+        ConfiguredServer("http://127.0.0.1:9/mcp", True),
+    )
     await client.check("https://10.0.0.2/token", tls)
     await client.check("http://127.0.0.1:9/token", plain)
     for url, home in (
@@ -214,7 +217,7 @@ async def test_a_public_server_cannot_become_internal_by_its_dns(is_internal: bo
     an older version stored about that does not count.
     """
     url = "https://rebinding.example/mcp"
-    home = Home(url, ServerConfig(url=url, auth="person").is_internal)
+    home = ConfiguredServer(url, ServerConfig(url=url, auth="person").is_internal)
     token_url = "https://10.0.0.1/token"
     known = Credential(url, ISSUER, Client("us"), token_url, url, is_internal=is_internal)
     internet = Internet()

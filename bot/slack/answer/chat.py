@@ -16,7 +16,7 @@ from bot.models import Message
 from bot.slack.answer.pages import SMALLEST
 from bot.slack.answer.post_rate import place_of, post_in_turn
 from bot.slack.answer.posted import METADATA_EVENT, Posted
-from bot.slack.answer.refusals import TooLarge, first_accepted, is_ended, is_too_large
+from bot.slack.answer.refusals import MessageTooLarge, first_accepted, is_ended, is_too_large
 from bot.slack.client import Uncertain, error_code, slack_errors
 from bot.slack.markdown.render import blocks, fallback
 from bot.store.deferred import Rider
@@ -174,7 +174,7 @@ class Chat:
             if not is_too_large(error):
                 raise
             if len(text) > SMALLEST:
-                raise TooLarge from error
+                raise MessageTooLarge from error
         with slack_errors():
             return await call(**message, text=fallback(text, limit=MOST_TEXT))
 

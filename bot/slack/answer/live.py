@@ -21,7 +21,7 @@ from bot.slack.answer.lazy_event import Stop
 from bot.slack.answer.outlet import Full, GrowingMessage, Outlet
 from bot.slack.answer.pages import Pages
 from bot.slack.answer.posted import FoundAnswer
-from bot.slack.answer.refusals import TooLarge
+from bot.slack.answer.refusals import MessageTooLarge
 from bot.slack.answer.stream import LIMIT
 from bot.slack.answer.streamed import StreamedMessage
 from bot.slack.client import Uncertain, error_code
@@ -159,7 +159,7 @@ class Live:
             self._leave_stream(error.reason)
         except SlackApiError as error:
             self._leave_stream(error_code(error))
-        except (TooLarge, Full):
+        except (MessageTooLarge, Full):
             self._can_grow = False  # what is shown stays; `finish` finds a size that Slack accepts
         return message.pause
 
@@ -205,7 +205,7 @@ class Live:
                     done.append(await self._complete(drafts[part], piece, part, own))
                 else:
                     done.append(await self._post(piece, part, own))
-            except TooLarge:
+            except MessageTooLarge:
                 if not await pages.shrink(part, piece):
                     raise
                 continue
@@ -249,7 +249,7 @@ class Live:
 
         try:
             return await self._turn.once(step, post, rider=place, deferred=True)
-        except TooLarge:
+        except MessageTooLarge:
             await self._turn.undo(step)
             raise
 

@@ -9,7 +9,7 @@ from bot.slack.answer.cards import card_blocks, ended
 from bot.slack.answer.chat import Chat
 from bot.slack.answer.drafts import Drafts
 from bot.slack.answer.rate_limits import Allowance, RateLimits
-from bot.slack.answer.status import Refused, Status
+from bot.slack.answer.status import PermanentRefusals, Status
 from bot.slack.markdown.growing import Visible
 from bot.store.journal import Turn
 from bot.store.steps import CARDS
@@ -30,7 +30,7 @@ class Outlet:
     turn: Turn
     chat: Chat
     limits: RateLimits
-    refused: Refused
+    refused: PermanentRefusals
     status: Status
     drafts: Drafts
     timing: AnswerTiming

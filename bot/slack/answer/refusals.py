@@ -23,7 +23,7 @@ TOO_LARGE = frozenset(
 https://docs.slack.dev/reference/methods/chat.postMessage#errors"""
 
 
-class TooLarge(Exception):
+class MessageTooLarge(Exception):
     """Slack refused a message for its size; nothing was posted or changed."""
 
 

@@ -26,7 +26,7 @@ from bot.slack.answer.outlet import Outlet
 from bot.slack.answer.posted import METADATA_EVENT, FoundAnswer
 from bot.slack.answer.previous import PreviousAnswers
 from bot.slack.answer.rate_limits import RateLimits
-from bot.slack.answer.status import Refused, Status
+from bot.slack.answer.status import PermanentRefusals, Status
 from bot.slack.ephemerals import post_ephemeral
 from bot.slack.markdown.clean import clean_so_far
 from bot.slack.markdown.graphemes import size
@@ -75,7 +75,7 @@ class Replies:
         self._live = live
         self._feedback = feedback
         self._reasoning = reasoning
-        self._refused = Refused()
+        self._refused = PermanentRefusals()
         self._previous = PreviousAnswers(client)
 
     async def drain(self) -> None:

@@ -42,7 +42,7 @@ IN_CHANNEL = frozenset({"channel_type_not_supported", "not_authorized", "not_in_
 MOST_REFUSALS = 10_000
 
 
-class Refused:
+class PermanentRefusals:
     """Slack's permanent refusals, remembered for the life of the process."""
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class Status:
         self,
         client: AsyncWebClient,
         limits: RateLimits,
-        refused: Refused,
+        refused: PermanentRefusals,
         message: Message,
         *,
         resumed: bool,
