@@ -1,6 +1,7 @@
 """Usability of the page: hints, menus, copying, long channels."""
 
 import asyncio
+import re
 from typing import Any
 
 from playwright.async_api import Page, Route, expect
@@ -62,6 +63,14 @@ async def test_the_first_visit_to_the_app_does_not_change_the_place(
     await expect(page.locator(".thread article")).to_contain_text("What can you do")
     await expect(box).to_have_value("written meanwhile")
     assert not slack.messages("#general")
+    await speak_as(page, "carol")
+    may_open.clear()
+    await go_to(page, "threadbot")
+    await page.get_by_role("tab", name="Home").click()
+    async with page.expect_response("**/_control/acts"):
+        may_open.set()
+    await expect(page).to_have_url(re.compile(r"#/D\w+:home$"))
+    await expect(page.get_by_role("tab", name="Home", selected=True)).to_be_visible()
 
 
 async def test_an_empty_channel_offers_questions_that_mention_the_app(

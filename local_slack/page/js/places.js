@@ -38,11 +38,12 @@ function writeFragment() {
 }
 
 export function goChannel(id) {
+  const tab = here.channel ? "messages" : here.tab; // chosen while the app's direct message was being opened
   enter(id);
   Object.assign(here, { tab: "messages", thread: "", menu: false });
   if (here.panel === "steps") here.panel = "";
   const channel = world.channels.get(id);
-  if (isAppDm(channel)) openTab("messages");
+  if (isAppDm(channel)) openTab(tab);
   else if (metAgent) act(here.speaker, "looks_at", { channel: id }).catch(() => {});
   document.title = `${channelName(channel)} · local Slack`;
   writeFragment();
