@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import uvicorn
-from mcp.server.mcpserver import Elicit, MCPServer, Resolve
+from mcp.server.mcpserver import (
+    AcceptedElicitation,
+    Elicit,
+    ElicitationResult,
+    MCPServer,
+    Resolve,
+)
 from mcp_types import ToolAnnotations
 from pydantic import BaseModel, Field
 
@@ -62,10 +68,12 @@ def build(notes: Path) -> MCPServer[Any]:
         return Elicit("Which room do you want?", Booking)
 
     @server.tool(annotations=_WRITE)
-    def book_room(booking: Annotated[Booking, Resolve(booking)]) -> str:
+    def book_room(booking: Annotated[ElicitationResult[Booking], Resolve(booking)]) -> str:
         """Book a room. The person is asked for the details."""
-        extra = " with coffee" if booking.coffee else ""
-        return write(f"{booking.room} for {booking.people}{extra}")
+        if not isinstance(booking, AcceptedElicitation):
+            return "No room was booked: the person gave no details."
+        extra = " with coffee" if booking.data.coffee else ""
+        return write(f"{booking.data.room} for {booking.data.people}{extra}")
 
     return server
 

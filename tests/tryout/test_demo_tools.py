@@ -36,3 +36,12 @@ async def test_it_reads_writes_and_asks(toolbox: Toolbox, tmp_path: Path) -> Non
     assert (tmp_path / NOTES_FILE).read_text() == "milk and tea\n"
     asked = await toolbox.call(functions["demo__book_room"], {}, CALLER)
     assert asked.outcome == "input_required"
+    key, state = next(iter(asked.request["inputRequests"])), asked.request["requestState"]
+    for action in ("decline", "cancel"):
+        answers = {"responses": {key: {"action": action}}, "state": state}
+        ended = await toolbox.call(functions["demo__book_room"], {}, CALLER, answers)
+        assert ended.text == "No room was booked: the person gave no details."
+    content = {"room": "Roof", "people": 4, "coffee": True}
+    answers = {"responses": {key: {"action": "accept", "content": content}}, "state": state}
+    booked = await toolbox.call(functions["demo__book_room"], {}, CALLER, answers)
+    assert booked.text == f"Written as line 2 of {NOTES_FILE}."
