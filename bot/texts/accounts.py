@@ -1,7 +1,7 @@
 """Texts about people's own accounts at tool servers."""
 
 TITLE = "Connect an account"
-LINK_EXPIRED = "This link has expired or was used already. Ask the assistant for another one."
+LINK_EXPIRED = "This link has expired or was already used. Ask the assistant for another one."
 GO_ON = "Continue"
 ONLY_YOU = (
     "Continue only if this is you. If another person sent you this link, close the page: the "

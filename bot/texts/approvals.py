@@ -19,7 +19,7 @@ BACK = "Previous page"
 
 DENY_TITLE = "Deny this call"
 REASON = "Reason"
-REASON_HINT = "Optional. The assistant reads it."
+REASON_HINT = "The assistant reads it."
 CANCEL = "Cancel"
 
 GONE = "This question is closed: its answer has ended."

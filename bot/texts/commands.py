@@ -28,8 +28,10 @@ RESET_NONE = (
     "You have no conversation with me here yet. Inside a thread, write `reset`, or choose "
     "_Reset conversation_ in the menu of one of its messages."
 )
-RESET_WHICH = "Which conversation should I forget?"
-RESET_DONE = "Done: I forget that conversation. The next message in its thread starts a new one."
+RESET_WHICH = "Which conversation should I reset?"
+RESET_DONE = (
+    "Done: I have reset that conversation. The next message in its thread starts a new one."
+)
 RESET_NOT_OURS = "There is no conversation with me in this thread."
 
 NONE = "You have no conversation with me yet. Mention me in a channel, or write to me directly."

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-UNREADABLE = "a kind of file that I do not know"
+UNREADABLE = "a type of file that I cannot read"
 UNHEARD = "a recording that I cannot listen to"
 TOO_LARGE = "too large for me"
 TOO_MANY = "too many files at once"

@@ -10,7 +10,7 @@ ASKED = "Started: I will send you the result in a direct message."
 YES = "Yes"
 NO = "No"
 
-CHANNELS = "Settings of channels"
+CHANNELS = "Channel settings"
 CHANNELS_ABOUT = "Instructions, model, follow-ups, and who may use me there."
 CHOOSE_CHANNEL = "Choose a channel"
 EDIT = "Edit"

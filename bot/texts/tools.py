@@ -41,11 +41,11 @@ def outcome_unknown(labels: Sequence[str]) -> str:
 
 DESCRIPTION = "Tools of this channel"
 HEADING = "*Tools in this channel*"
-NONE_CONFIGURED = "This bot has no tools: it only talks."
+NONE_CONFIGURED = "This bot has no tools."
 OFF_BY_FILE = "the configuration names other channels"
 OFF_BY_CHANNEL = "an admin has turned it off in this channel"
 _ASKS = {
-    "never": "called without asking, unless the answer has used outside content",
+    "never": "called without asking, unless the answer has used external content",
     "writes": "asks before a tool that may change something",
     "always": "asks before each call",
 }
@@ -89,7 +89,7 @@ def server_off(name: str, reason: str) -> str:
 
 def bounds(summary: ToolSummary) -> str:
     """The last line: how much one answer may call."""
-    return f"_At most {summary.calls} calls in {summary.rounds} rounds for one answer._"
+    return f"_One answer makes at most {summary.calls} calls, in {summary.rounds} rounds._"
 
 
 def _names(names: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-HEADING = "Settings of this workspace"
+HEADING = "Workspace settings"
 ABOUT = "Instructions, model, admins, limits, retention and AI key, for all channels."
 EDIT = "Edit settings"
 
@@ -17,17 +17,17 @@ SERVERS = "Tools"
 SERVERS_HINT = "The servers whose tools the assistant may call in this workspace."
 RETENTION = "Days until conversations are deleted"
 LIMITS = {
-    "person_requests": "Requests of a person in a minute",
-    "person_tokens": "Tokens of a person in a day",
-    "person_cost": "US dollars of a person in a month",
-    "channel_requests": "Requests in a channel in a minute",
-    "channel_tokens": "Tokens in a channel in a day",
-    "channel_cost": "US dollars in a channel in a month",
+    "person_requests": "Requests per person and minute",
+    "person_tokens": "Tokens per person and day",
+    "person_cost": "US dollars per person and month",
+    "channel_requests": "Requests per channel and minute",
+    "channel_tokens": "Tokens per channel and day",
+    "channel_cost": "US dollars per channel and month",
 }
-KEY = "Own key of the AI server"
-KEY_HINT = "It is tried, encrypted, and never shown again. Empty: nothing changes."
-KEY_USE = "Which key is used"
-KEY_USES = {"keep": "As it is now", "remove": "The operator's: delete our own key"}
+KEY = "Your own AI server key"
+KEY_HINT = "It is tested, encrypted, and never shown again. Empty: no change."
+KEY_USE = "Key in use"
+KEY_USES = {"keep": "No change", "remove": "The operator's: delete our own key"}
 OWN_KEY = "This workspace uses its own key."
 OPERATORS_KEY = "This workspace uses the operator's key."
 
@@ -52,4 +52,4 @@ def key_refused(problem: str) -> str:
 
 def summary(own: Sequence[str]) -> str:
     """The names of a workspace's own settings."""
-    return f"Own: {', '.join(own)}." if own else "All as the operator has set them."
+    return f"Own: {', '.join(own)}." if own else "All values are the operator's."

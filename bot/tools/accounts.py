@@ -100,7 +100,7 @@ class Accounts:
         """
         found = await self._readable(self._shards.home.sealed.take(_name(token)))
         if found is None:
-            raise ConnectFailed("the link has expired or was used already")
+            raise ConnectFailed("the link has expired or was already used")
         invitation = decode(Invitation, found)
         config = self._servers.get(invitation.server)
         if config is None:

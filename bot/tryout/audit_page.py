@@ -13,9 +13,9 @@ COLUMNS = (
     *("When", "Who", "Tool", "Policy", "Decision", "By", "Outcome", "ms"),
     "Arguments (SHA-256)",
 )
-INTACT = "Every line fits the one before: none was changed or removed."
+INTACT = "The hash chain is intact: no line was changed or removed."
 BROKEN = "Lines were changed or removed: see `bot audit --verify`."
-ABOUT = "Each decision about a tool call and its outcome, the newest first; no text, no results."
+ABOUT = "Every decision about a tool call with its outcome, newest first, without texts or results."
 
 
 def audit_page(slack: LocalSlack, store: Store) -> AppPage:
@@ -35,7 +35,7 @@ def audit_page(slack: LocalSlack, store: Store) -> AppPage:
         ]
         return Table(f"{ABOUT} {INTACT if is_whole else BROKEN}", COLUMNS, rows)
 
-    return AppPage("audit", "Audit of tools", read)
+    return AppPage("audit", "Tool audit", read)
 
 
 def _cells(stored: StoredLine) -> tuple[str, str, str, str]:

@@ -140,7 +140,7 @@ def _add_switches(sandbox: Sandbox, worker: Program) -> None:
             "Kill",
             kill,
             state=f"process {worker.pid}",
-            dare="Now kill the worker: another one goes on with this very answer.",
+            dare="Kill the worker now: another one continues this answer.",
         )
     )
     worker.when_started(lambda pid: sandbox.slack.set_switch("kill_worker", f"process {pid}"))

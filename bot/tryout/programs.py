@@ -36,7 +36,7 @@ SOURCES = {
 WORDS = {
     "message_delivered": "stored the message in the thread's inbox",
     "message_seen_before": "message seen before: ignored",
-    "turn_taken": "a worker took the message up",
+    "turn_taken": "a worker took the message",
     "turn_answered": "answered",
     "turn_delayed": "could not answer yet: tries again later",
     "turn_suspended": "waits for a person",
@@ -50,7 +50,7 @@ SHORTEST_PAUSE = 0.5
 """Seconds between two attempts at least; less is the bot's own time before the first one."""
 SHOWN = frozenset(
     {"event", "exception", "level", "messages", "ms", "request", "status"}
-    | {"step", "thread", "timestamp", "ts", "turn"}
+    | {"step", "thread", "timestamp", "ts", "turn", "waits"}
 )
 """Fields that are shown separately; the others are details."""
 

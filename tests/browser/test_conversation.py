@@ -77,7 +77,7 @@ async def test_the_reset_command_offers_buttons_to_its_user_only(world_page: Pag
     await expect(offered).to_have_count(0)
     await speak_as(world_page, "alice")
     await offered.get_by_role("button", name="Reset").first.click()
-    await expect(in_channel(world_page, "I forget that conversation")).to_be_visible()
+    await expect(in_channel(world_page, "I have reset that conversation")).to_be_visible()
     await open_thread(world_page, "remember me")
     await expect(in_thread(world_page, FRESH_START)).to_be_visible()
 

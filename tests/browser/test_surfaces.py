@@ -76,7 +76,7 @@ async def test_home_leads_to_conversations_and_resets_them(managed: World, page:
     home = await open_home(page)
     await expect(home).to_contain_text(NONE.replace("_", ""))
     await expect(home).to_contain_text("Today: nothing yet")
-    await expect(home).not_to_contain_text("Settings of channels")
+    await expect(home).not_to_contain_text("Channel settings")
 
 
 async def test_an_admins_channel_settings_apply_from_the_next_message(

@@ -53,7 +53,7 @@ async def test_a_call_is_approved_a_form_filled_in_and_both_are_audited(
         "alice"
     )
     await expect(audit.get_by_role("row").filter(has_text="demo: book_room").last).to_be_visible()
-    await expect(audit.get_by_text("none was changed or removed")).to_be_visible()
+    await expect(audit.get_by_text("no line was changed or removed")).to_be_visible()
     assert LITERAL not in await audit.content()
     assert await audit.evaluate("document.documentElement.dataset.theme") == "dark"
 
@@ -79,5 +79,5 @@ async def book_a_room(page: Page) -> None:
 
 async def open_page_of_audit(page: Page, world: World) -> Page:
     async with page.context.expect_page() as opened:
-        await page.get_by_role("link", name="Audit of tools").click()
+        await page.get_by_role("link", name="Tool audit").click()
     return await opened.value

@@ -42,7 +42,7 @@ async def test_app_home_shows_conversations_to_reset_and_usage(world: World) -> 
     shown = await home_of(world, "alice")
     assert shown.index("about dogs") < shown.index("about cats")
     assert "This month: 2 answers" in shown
-    assert "Settings of channels" not in shown
+    assert "Channel settings" not in shown
     assert "about cats" not in await home_of(world, "bob")
 
     assert alice.home is not None
@@ -55,7 +55,7 @@ async def test_app_home_shows_conversations_to_reset_and_usage(world: World) -> 
 
 async def test_home_begins_with_what_can_be_done_and_ends_with_the_help(managed: World) -> None:
     shown = await home_of(managed, "chief")
-    headings = ("Your conversations", "Settings of channels", "Your usage", "What I can do")
+    headings = ("Your conversations", "Channel settings", "Your usage", "What I can do")
     places = [shown.index(heading) for heading in headings]
     assert places == sorted(places)
     assert places[0] < 200

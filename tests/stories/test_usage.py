@@ -20,6 +20,7 @@ from bot.jobs.series import Series
 from bot.models import Usage
 from bot.settings.prices import Price, load_prices, microdollars
 from bot.slack.blocks import bar_chart
+from bot.slack.surfaces.commands.usage import render_spent
 from bot.store import Store
 from bot.store.usage import Spent, day_of
 from bot.texts.limits import span
@@ -158,6 +159,11 @@ async def test_a_slack_without_charts_gets_a_picture(redis_url: str, tmp_path: P
         file = world.slack.workspace.files[message.file_ids[0]]
         assert file.content.startswith(b"\x89PNG")
         assert charts_for(world, alice.dm()) == []
+
+
+def test_answers_without_tokens_are_only_counted() -> None:
+    assert render_spent(Spent(turns=2)) == "2 answers"
+    assert render_spent(Spent(turns=1, input_tokens=3)).startswith("1 answer, 3 tokens")
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,8 @@ def render_spent(spent: Spent) -> str:
     """A sum in words, without zero counts; without money if no price is known."""
     if not spent.turns:
         return texts.NOTHING
+    if not spent.tokens:
+        return texts.answers(spent.turns)
     given = f"{spent.input_tokens:,} in" + _part(spent.cached_tokens, "cached")
     made = f"{spent.output_tokens:,} out" + _part(spent.reasoning_tokens, "reasoning")
     guess = _part(spent.estimated_tokens, "estimated")
