@@ -122,7 +122,6 @@ class AnswerTiming:
     """A stream this old is continued in a new message at the next good break."""
     stream_too_old: float = 230.0
     """A stream this old is continued in a new message immediately."""
-    long_wait: float = 0.5
     status_refresh: float = 90.0
     session_after: float = 1.0
     """An answer that takes longer shows Slack's own row, with its Stop button."""
@@ -173,8 +172,6 @@ class SlackTiming:
     """Calls to Slack: `call` limits each of them, the others what is done beside the answer."""
 
     call: float = 20.0
-    thread_read: float = 5.0
-    """How long reading a thread may wait for Slack's rate limit."""
     channels_fresh: float = 60.0
     """How long a person's visible channels are cached."""
     installation_fresh: float = 10.0

@@ -97,11 +97,6 @@ def allowed(by: str, *, in_thread: bool) -> str:
     return f"✅ Allowed {'in this thread' if in_thread else 'once'} by <@{by}>"
 
 
-def allowed_before(by: str) -> str:
-    """The outcome for a call that was allowed in the thread."""
-    return f"✅ Allowed in this thread by <@{by}>"
-
-
 def denied(by: str) -> str:
     """The outcome on the card; the reason is shown below."""
     return f"⛔ Denied by <@{by}>" if by else "⛔ Not done"

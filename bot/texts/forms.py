@@ -23,7 +23,6 @@ NO_NUMBER = "This is not a number."
 WHOLE = "This is not a whole number."
 NO_EMAIL = "This is not an email address."
 NO_URL = "This is not an address such as https://example.com."
-DECLINED = "the person declined to answer"
 NOT_ANSWERED = "no answer came"
 
 

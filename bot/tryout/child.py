@@ -15,10 +15,10 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
 
 from bot.app import serve
 from bot.engines import Engine, RunRequest, open_engine
+from bot.engines.wrapper import EngineWrapper
 from bot.errors import ConfigError, Retry
 from bot.models import Run
 from bot.settings import Settings, load
@@ -29,18 +29,15 @@ from bot.tryout.state_dir import FAIL_NEXT_RUN
 LAST_SECONDS = 15.0
 
 
-class FailingEngine:
+class FailingEngine(EngineWrapper):
     """An engine whose next run fails as if the server answered 500, while the file `flag` exists.
 
     Everything else goes to the wrapped engine.
     """
 
     def __init__(self, engine: Engine, flag: Path) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._flag = flag
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._engine, name)
 
     async def start(self, request: RunRequest) -> Run:
         try:
@@ -55,7 +52,7 @@ class FailingEngine:
 async def open_failing_engine(settings: Settings, timing: EngineTiming) -> AsyncIterator[Engine]:
     """The engine of the settings, with failures on demand."""
     async with open_engine(settings, timing) as engine:
-        yield cast(Engine, FailingEngine(engine, settings.bot_state_dir / FAIL_NEXT_RUN))
+        yield FailingEngine(engine, settings.bot_state_dir / FAIL_NEXT_RUN)
 
 
 def main() -> None:

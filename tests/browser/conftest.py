@@ -75,10 +75,6 @@ async def browser(chromium: Path) -> AsyncIterator[Browser]:
             await browser.close()
 
 
-def is_refusal(text: str) -> bool:
-    return "Content Security Policy" in text
-
-
 @pytest_asyncio.fixture(loop_scope="session")
 async def open_page(browser: Browser) -> AsyncIterator[Opener]:
     """Opens an address at a width and in a colour scheme. Fails the test if a script fails."""

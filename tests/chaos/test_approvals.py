@@ -30,7 +30,6 @@ DECIDING = [Point("decide", 1, moment) for moment in MOMENTS]
 STEPS = ("begin call:0.0.0", "tool POST /mcp", "ai POST /v1/responses", "settle")
 RESUMING = [Point(step, 1, moment) for step in STEPS for moment in MOMENTS]
 """What the worker does once a decision was made."""
-CALLED = ("noted", "unknown")
 
 
 def model(prompt: Prompt) -> Answer | str:

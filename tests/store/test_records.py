@@ -34,7 +34,6 @@ DOCS = Path(__file__).parents[2] / "docs"
 LONG = "A sentence that a model may write in its answer. " * 100
 EAGER = RecordTiming(rested=-60, pause=0, squeeze=0)
 
-OUTPUT = FunctionOutput(FunctionCall("a", "b", '{"text":1,"z":2}'), "c")
 
 records = st.builds(
     Record,
