@@ -13,6 +13,7 @@ from bot.engines.items import (
     cards,
     fields,
     is_message,
+    length_of,
     listed,
     made_files,
     notes_of,
@@ -121,6 +122,8 @@ class PartialResponse:
         written = text(response.get("output_text")) or text(response.get("output"))
         if not items and written:
             items = [{"type": "message", "role": "assistant", "content": written}]
+        if len(items) > MOST_ITEMS or length_of(items) > ANSWER_CHARS:
+            raise self._too_large(items)
         shown = len(read_text(items))
         if items and not shown and self.text:  # they come without the streamed text
             items = [*self._messages(), *(item for item in items if not is_message(item))]
@@ -284,7 +287,14 @@ class PartialResponse:
             or len(self._items) > MOST_ITEMS
             or parts > MOST_PARTS
         ):
-            raise too_large(self.text)
+            raise self._too_large()
+
+    def _too_large(self, items: Iterable[Item] = ()) -> RunFailed:
+        """The error that ends the answer; its memory is free for the response to the
+        cancellation."""
+        error = too_large(self.text or read_text(items))
+        self._items.clear()
+        return error
 
 
 _ENDS: Mapping[str, str] = {

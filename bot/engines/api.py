@@ -4,13 +4,12 @@ The SDK's typed models are not used: validating an event costs thirty times as m
 and many servers omit required fields.
 """
 
-import json
 import math
 import re
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx2
 import openai
@@ -21,8 +20,8 @@ from bot.engines.direct import DirectClient, has_direct
 from bot.engines.errors import Missing, too_large, vendor_errors
 from bot.engines.events import EventStream, Json
 from bot.engines.items import listed, text
-from bot.engines.size import size_of
-from bot.engines.transport import MIB
+from bot.engines.parsing import parse
+from bot.engines.size import MIB, size_of
 from bot.errors import NOT_THE_PROTOCOL, ConversationGone, Retry, RunFailed
 from bot.timing import EngineTiming
 
@@ -55,13 +54,11 @@ class Api:
     async def get(self, *path: str, missing: Missing = "conversation", **query: Any) -> Json:
         """GET a JSON object; raises Retry for any other response."""
         with self._errors(missing):
-            if self._direct is not None and not query:
-                found = await self._direct.get(_join(path), self._read)
-            else:
-                found = await self.client.get(
-                    _join(path), cast_to=object, options=self._options(self._read, query)
-                )
-        return _checked(found)
+            asked = f"{_join(path)}?{urlencode(query)}" if query else _join(path)
+            if self._direct is not None:
+                return _checked(await self._direct.get(asked, self._read))
+            options = self._options(self._read)
+            return _checked(await self.client.get(asked, cast_to=object, options=options))
 
     async def post(
         self,
@@ -195,15 +192,16 @@ class Api:
     async def upload(self, file: tuple[str, bytes, str], purpose: Any, **options: Any) -> str:
         """Upload a file; returns its id."""
         with self._errors("endpoint"):
-            made = await self.client.files.create(file=file, purpose=purpose, **options)
-        return made.id
+            files = self.client.files.with_raw_response
+            made = await files.create(file=file, purpose=purpose, **options)
+            return str(with_id(_checked(parse(made.content)))["id"])
 
     async def _stream_or_body(self, opened: EventStream) -> EventStream | Json:
         response = opened.response
         if not _JSON.match(response.headers.get("content-type", "")):
             return opened
         try:
-            return _checked(json.loads(await response.aread()))
+            return _checked(parse(await response.aread()))
         finally:
             await response.aclose()
 

@@ -110,7 +110,7 @@ class GatedClient(DefaultAioHttpClient):
         self._pools.close()
         await super().aclose()
 
-    async def read(self, request: httpx2.Request) -> tuple[httpx2.Response, bytes]:
+    async def read(self, request: httpx2.Request) -> tuple[httpx2.Response, bytearray]:
         """Send a request without the SDK's layers; returns the response with its body.
 
         Follows no redirects.
@@ -120,7 +120,9 @@ class GatedClient(DefaultAioHttpClient):
             stream = response.stream
             assert isinstance(stream, httpx2.AsyncByteStream)
             try:
-                body = b"".join([chunk async for chunk in stream])
+                body = bytearray()
+                async for chunk in stream:
+                    body += chunk
             finally:
                 await stream.aclose()
         return response, body

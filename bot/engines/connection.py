@@ -38,7 +38,12 @@ class Response:
 
     status: int = 0
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
-    body: bytes = b""
+    body: bytes | bytearray = b""
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the server refused the request or failed."""
+        return self.status >= 400
 
     def header(self, name: bytes) -> bytes:
         """The first value of a header, whose name is given in lower case; b"" without it."""
@@ -79,7 +84,7 @@ class Connection(asyncio.Protocol):
         self._begin(request, silence, whole, streamed=False)
         await self._wait()
         response, self._response = self._response, Response()
-        response.body, self._data = bytes(self._data), bytearray()
+        response.body, self._data = self._data, bytearray()
         return response
 
     async def open(self, request: bytes, silence: float | None) -> Response:
@@ -246,8 +251,18 @@ class Connection(asyncio.Protocol):
         self._data += data
         self._length += len(data)
         self._beside = 0
-        if not self._streamed and self._length > transport.BODY_BYTES:
+        if self._streamed:
+            return
+        if self._response.is_error and self._length > transport.ERROR_BYTES:
+            self._cut()
+        elif self._length > transport.BODY_BYTES:
             self._fail(TooLarge("the body is too large"))
+
+    def _cut(self) -> None:
+        """Leave the rest of the body unread."""
+        self._complete()
+        if self._link is not None:
+            self._link.abort()
 
     def _on_streamed(self, data: bytes) -> None:
         """Wake the reader, or collect more."""

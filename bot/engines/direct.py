@@ -19,6 +19,7 @@ from openai import AsyncOpenAI
 from bot.engines.client import GatedClient
 from bot.engines.connection import Response as LeanResponse
 from bot.engines.events import EventStream
+from bot.engines.parsing import parse
 from bot.engines.pool import Pool, body_of, head_of
 from bot.models import well_formed
 
@@ -49,25 +50,28 @@ class DirectClient:
 
     async def get(self, path: str, timeout: httpx2.Timeout) -> object:
         """The JSON of a response. Other content raises ValueError."""
+        body: bytes | bytearray
         if self._pool is None:
             request = self._request("GET", path, timeout)
             response, body = await self._sent(request, self._http.read)
         else:
             lean, body = await self._get(self._pool, path, timeout)
             if lean.status == HTTPStatus.OK and not lean.header(b"set-cookie"):
-                return json.loads(body)
+                return parse(body)
             request = self._request("GET", path, timeout)
             response = httpx2.Response(lean.status, headers=lean.headers, request=request)
             response.headers.pop("content-encoding", None)  # `body` is decompressed
             self._http.cookies.extract_cookies(response)
             self._cookies = None
         if response.status_code in REDIRECTS:
-            return await self._client.get(path, cast_to=object, options={"timeout": timeout})
-        return json.loads(self._checked(request, response, body))
+            options: Any = {"timeout": timeout}
+            found = await self._client.get(path, cast_to=httpx2.Response, options=options)
+            return parse(found.content)
+        return parse(self._checked(request, response, body))
 
     async def _get(
         self, pool: Pool, path: str, timeout: httpx2.Timeout
-    ) -> tuple[LeanResponse, bytes]:
+    ) -> tuple[LeanResponse, bytes | bytearray]:
         line = f"GET {self._prefix}{path} HTTP/1.1\r\n".encode("ascii")
         head = line + self._head + self._cookie_header() + b"\r\n"
         with _sdk_errors(self._url):
@@ -92,10 +96,12 @@ class DirectClient:
         request = self._request("POST", path, timeout, given)
         response, body = await self._sent(request, self._http.read)
         if response.status_code in REDIRECTS:
-            return await self._client.post(
-                path, cast_to=object, body=given, options={"timeout": timeout}
+            options: Any = {"timeout": timeout}
+            made = await self._client.post(
+                path, cast_to=httpx2.Response, body=given, options=options
             )
-        return json.loads(self._checked(request, response, body))
+            return parse(made.content)
+        return parse(self._checked(request, response, body))
 
     async def stream(
         self, path: str, given: Mapping[str, Any], timeout: httpx2.Timeout
@@ -152,12 +158,17 @@ class DirectClient:
         with _sdk_errors(request.url):
             return await send(request)
 
-    def _checked(self, request: httpx2.Request, response: httpx2.Response, body: bytes) -> bytes:
+    def _checked(
+        self, request: httpx2.Request, response: httpx2.Response, body: bytes | bytearray
+    ) -> bytes | bytearray:
         """The body of a response without an error."""
         if response.is_error:
             raise self._client._make_status_error_from_response(
                 httpx2.Response(
-                    response.status_code, headers=response.headers, content=body, request=request
+                    response.status_code,
+                    headers=response.headers,
+                    content=bytes(body),
+                    request=request,
                 )
             )
         return body

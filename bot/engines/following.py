@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from traceback import clear_frames
 from typing import Any, Protocol
 
 from bot.engines.items import Item, text
@@ -71,6 +72,7 @@ class Following:
                     yield update
         except RunFailed as error:
             if error.reason == "answer_too_large":
+                clear_frames(error.__traceback__)  # they hold all that the server sent
                 with suppress(BotError):
                     await self.cancel()
             raise

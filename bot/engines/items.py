@@ -56,6 +56,12 @@ def read_text(items: Iterable[Item]) -> str:
     return read(items)[0]
 
 
+def length_of(items: Iterable[Item]) -> int:
+    """The characters of all messages among `items`, in any phase."""
+    messages = filter(is_message, items)
+    return sum(len(text_of(part)) for message in messages for part in parts_of(message))
+
+
 def made_files(items: Iterable[Item]) -> tuple[MadeFile, ...]:
     """Generated images, and files of the model's code that the answer names; each once."""
     found: dict[str, MadeFile] = {}

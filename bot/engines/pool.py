@@ -13,9 +13,10 @@ import httpx2
 
 from bot.engines import transport
 from bot.engines.connection import Connection, Dropped, Response
-from bot.engines.size import count_tokens
-from bot.engines.transport import JSON_TOKENS, WINDOWS, TooLarge
+from bot.engines.transport import WINDOWS, TooLarge
 
+PIECE = 64 * 1024
+"""Bytes that are decompressed at once."""
 NEXT_ADDRESS = 0.25
 """Seconds after which the next address of a host is tried, too (RFC 8305): without working IPv6,
 the first one does not answer."""
@@ -153,23 +154,28 @@ def head_of(url: httpx2.URL, headers: httpx2.Headers) -> bytes:
     return b"".join(name + b": " + value + b"\r\n" for name, value in named)
 
 
-def body_of(response: Response) -> bytes:
-    """The body of a response, decompressed and bounded."""
-    body = _decompressed(response)
-    if len(body) > transport.BODY_BYTES or count_tokens(body) > JSON_TOKENS:
+def body_of(response: Response) -> bytes | bytearray:
+    """The body of a response, decompressed and bounded; the response no longer holds it."""
+    if response.is_error:
+        return _decompressed(response, transport.ERROR_BYTES)
+    body = _decompressed(response, transport.BODY_BYTES + 1)
+    if len(body) > transport.BODY_BYTES:
         raise TooLarge("the body is too large")
     return body
 
 
-def _decompressed(response: Response) -> bytes:
+def _decompressed(response: Response, most: int) -> bytes | bytearray:
     encoding = response.header(b"content-encoding").strip().lower().decode("latin-1")
+    body, response.body = response.body, b""
     if encoding in ("", "identity"):
-        return response.body
+        return body
     if encoding not in WINDOWS:
         raise httpx2.RemoteProtocolError(f"content-encoding {encoding[:20]} was not offered")
-    inflater = transport.inflater_for(encoding, response.body)
+    inflater, inflated = transport.inflater_for(encoding, body), bytearray()
     try:
-        inflated: bytes = inflater.decompress(response.body, transport.BODY_BYTES + 1)
+        for start in range(0, len(body), PIECE):
+            if (room := most - len(inflated)) > 0:
+                inflated += inflater.decompress(body[start : start + PIECE], room)
     except zlib.error as error:
         raise httpx2.DecodingError(str(error)) from None
     return inflated

@@ -3,6 +3,7 @@
 A broken proxy can send an endless body or line. The worker must not run out of memory.
 """
 
+import sys
 import time
 import zlib
 from collections.abc import AsyncIterator
@@ -11,18 +12,17 @@ from typing import Any
 import aiohttp
 import httpx2
 
-from bot.engines.size import count_tokens
+from bot.engines.size import JSON_TOKENS, MIB, count_tokens
 
-MIB = 1 << 20
 BODY_BYTES = 24 * MIB
-"""A JSON body. Content, decoded text and parsed objects exist at the same time: four times this."""
+"""A JSON body."""
+ERROR_BYTES = 256 * 1024
+"""What is read of the body of an error; a longer one is cut off."""
 FILE_BYTES = 40 * MIB
 EVENT_BYTES = 12 * MIB
 """One server-sent event; an image that a model has drawn comes in one."""
 STREAM_BYTES = 512 * MIB
 """A complete event stream. It is read in chunks, so only its CPU time matters."""
-JSON_TOKENS = 500_000
-"""Commas, braces and brackets of one body or event: small objects need 50 times their text."""
 STREAMED = "streamed"
 """The extension of a request whose response is streamed."""
 EXTRA_SECONDS = "extra_seconds"
@@ -82,6 +82,8 @@ def _limited(
     if is_events and request.extensions.get(STREAMED):
         return BoundedEvents(stream)
     seconds = whole_timeout(request)
+    if response.is_error:
+        return Beginning(stream, ERROR_BYTES, seconds)
     if request.url.path.endswith("/content"):
         return BoundedBody(stream, FILE_BYTES, seconds)
     return BoundedBody(stream, BODY_BYTES, seconds, json=True)
@@ -132,6 +134,22 @@ class BoundedBody(_Wrapped):
             yield chunk
 
 
+class Beginning(_Wrapped):
+    """At most `most` bytes of a body, read within `seconds`."""
+
+    def __init__(self, stream: httpx2.AsyncByteStream, most: int, seconds: float | None) -> None:
+        super().__init__(stream)
+        self._body = BoundedBody(stream, sys.maxsize, seconds)
+        self._left = most
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._body:
+            yield chunk[: self._left]
+            self._left -= len(chunk)
+            if self._left <= 0:
+                return
+
+
 class BoundedEvents(_Wrapped):
     """An event stream: bounds each event, and the whole."""
 
@@ -157,7 +175,7 @@ def _behind_last_event(data: bytes) -> bytes | None:
     return data[max(ends) :] if ends else None
 
 
-def inflater_for(encoding: str, beginning: bytes) -> Any:
+def inflater_for(encoding: str, beginning: bytes | bytearray) -> Any:
     """A decompressor for a body that begins with these bytes: some servers leave out the header of
     `deflate`."""
     is_headless = WINDOWS[encoding] == _ZLIB and beginning[:1] and beginning[0] & 15 != _METHOD

@@ -93,7 +93,9 @@ async def follow(engine: Engine, run: Run, conversation: Conversation) -> list[U
 
 
 async def last_update(engine: Engine, run: Run, conversation: Conversation) -> Update:
-    return (await follow(engine, run, conversation))[-1]
+    async for update in engine.follow(run, conversation):
+        last = update  # the others are released
+    return last
 
 
 async def ask(

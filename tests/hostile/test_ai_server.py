@@ -83,6 +83,9 @@ BIG_ITEM = event(
 )
 NESTED = b'{"id": ' + b"[" * 200_000
 
+WIDE = b'{"id":"resp_1","status":"completed","output":"' + b"x" * (23 * MIB) + "😀".encode() + b'"}'
+"""One emoji makes the whole text four times as large."""
+
 BODIES = {
     "text": endless(JSON + b'{"id":"', BLOCK),
     "values": endless(JSON + b'{"id":"resp_1","output":[', b"[]," * 20_000),
@@ -92,6 +95,7 @@ BODIES = {
     "gzip": once(
         head("application/json", "Content-Encoding: gzip") + gzip.compress(b" " * (300 * MIB), 1)
     ),
+    "long error": once(head("application/json", status="400 Bad Request") + WIDE),
     "error": endless(head("application/json", status="400 Bad Request") + b'{"e":"', BLOCK),
     "page": endless(head("text/html") + b"<html>", BLOCK),
     "redirect": endless(
@@ -194,6 +198,16 @@ async def test_no_body_exhausts_memory_or_time(
             await engine.begin(THREAD, "U1")
         with pytest.raises((Retry, RunFailed)):
             await engine.delete("conv_1")
+
+
+async def test_a_wide_text_does_not_exhaust_memory(fake: FakeOpenAI) -> None:
+    async with (
+        open_liar(once(JSON + WIDE)) as url,
+        open_responses_on(fake, QUICK, openai_base_url=url, bot_streaming=False) as engine,
+        bounded(),
+    ):
+        with pytest.raises(RunFailed, match="answer_too_large"):
+            await engine.begin(THREAD, "U1")
 
 
 @pytest.mark.parametrize("stream", STREAMS)
