@@ -52,7 +52,10 @@ def usage(as_csv: bool, days: int) -> None:
 
 @click.group()
 def dead() -> None:
-    """List, retry or delete dead letters (messages that were given up)."""
+    """List, retry or delete dead letters.
+
+    A dead letter holds messages that were given up.
+    """
 
 
 @dead.command(name="list")
@@ -135,10 +138,10 @@ def audit(as_csv: bool, as_json: bool, verify: bool) -> None:
     help="Delete older backups in the folder, unless a legal hold is on.",
 )
 def backup(target: Path, keep_days: int | None) -> None:
-    """Write all data of the bot to a new file, while it keeps running.
+    """Write a backup to a new file, while the bot runs.
 
-    In an existing folder the file is named after the current time. It holds what people said: keep
-    it as safe as Redis.
+    It holds all data of the bot. In an existing folder the file is named after the current time. Keep it as
+    safe as Redis: it contains what people said.
     """
     from bot.cli import backup as backup_
 
@@ -151,7 +154,10 @@ def backup(target: Path, keep_days: int | None) -> None:
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def restore(file: Path) -> None:
-    """Restore a backup into an empty Redis, before the processes are started."""
+    """Restore a backup into an empty Redis.
+
+    Do so before the processes are started.
+    """
     from bot.cli import backup as backup_
 
     log.configure("ERROR")
@@ -169,7 +175,10 @@ def _unless_unusable(work: Coroutine[None, None, str]) -> str:
 
 @click.group()
 def hold() -> None:
-    """Legal hold: while it is on, nothing that people said is deleted."""
+    """Begin or end a legal hold.
+
+    While it is on, nothing that people said is deleted.
+    """
 
 
 @hold.command(name="begin")
@@ -198,7 +207,7 @@ def hold_status() -> None:
 
 @click.group()
 def feedback() -> None:
-    """Feedback on answers."""
+    """Export the feedback on answers."""
 
 
 @feedback.command(name="export")

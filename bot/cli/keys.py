@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def keys() -> None:
-    """Keys that encrypt the tokens and keys stored in Redis."""
+    """Generate and rotate the keys that encrypt secrets."""
 
 
 @keys.command()

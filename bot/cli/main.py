@@ -55,7 +55,10 @@ _processes = click.option(
 @commands.command()
 @_processes
 def run(processes: int) -> None:
-    """Run everything in one process, or one process that receives and others that answer."""
+    """Run everything in one process.
+
+    With several processes, one receives and the others answer.
+    """
     if processes == 1:
         _serve(web_part=True, work_part=True)
     else:
@@ -104,7 +107,10 @@ def worker(processes: int) -> None:
 def try_(
     play: Path | None, browser: bool | None, fresh: bool, port: int, seed: Path | None
 ) -> None:
-    """Try the bot in a local Slack: no workspace, no key, no Redis needed."""
+    """Try the bot in a local Slack, without any setup.
+
+    It needs no workspace, no key and no Redis.
+    """
     try:
         asyncio.run(_try(play, browser, seed, fresh=fresh, port=port))
     except ModuleNotFoundError as error:

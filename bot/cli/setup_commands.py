@@ -67,7 +67,10 @@ def manifest(
 
 @click.command()
 def init() -> None:
-    """Set the bot up: asks, checks every answer at once, and writes .env."""
+    """Set up the bot: ask, check, and write .env.
+
+    Every answer is checked at once.
+    """
     from bot.cli.init import Wizard
 
     log.configure("ERROR")

@@ -10,7 +10,7 @@ from bot import settings
 
 @click.group()
 def workspaces() -> None:
-    """Workspaces that installed the bot: overview, settings, removal."""
+    """List and manage the workspaces that installed the bot."""
 
 
 @workspaces.command(name="list")
