@@ -140,8 +140,8 @@ def audit(as_csv: bool, as_json: bool, verify: bool) -> None:
 def backup(target: Path, keep_days: int | None) -> None:
     """Write a backup to a new file, while the bot runs.
 
-    It holds all data of the bot. In an existing folder the file is named after the current time. Keep it as
-    safe as Redis: it contains what people said.
+    It holds all data of the bot, also what people said: keep it as safe as Redis. In an existing
+    folder the file is named after the current time.
     """
     from bot.cli import backup as backup_
 

@@ -15,7 +15,7 @@ from bot.store.dead import DeadLetter
 from bot.store.inspection import Findings, Inspection
 from bot.store.shards import open_shards
 from bot.store.steps import ANSWER, GIVEN_UP
-from bot.texts.steps import describe_step
+from bot.texts.steps import describe_step, in_order
 
 _TS = re.compile(r"\d{1,10}\.\d{6}")
 _PATH = re.compile(r"/archives/([CDG][A-Z0-9]+)(?:/p(\d{10})(\d{6}))?")
@@ -95,9 +95,9 @@ def _explain_claimed(found: Findings) -> Diagnosis:
         do = NO_WORKER if not found.workers else "nothing: another worker takes over in seconds"
         return Diagnosis("is held by a worker that died", f"{worker} sends no heartbeats", do)
     if found.begun:
-        why = f"busy with: {describe_step(found.begun[-1])}"
+        why = f"busy with: {describe_step(in_order(found.begun)[-1])}"
     elif found.done:
-        why = f"last finished: {describe_step(found.done[-1])}"
+        why = f"last finished: {describe_step(in_order(found.done)[-1])}"
     else:
         why = "it has just begun"
     since = f" for {found.now - found.taken_at:.0f} s" if found.taken_at else ""
@@ -201,8 +201,8 @@ def _lines(found: Findings) -> Iterator[str]:
         "failures": f"{state.attempts}, crashes {state.crashes}",
         "last reason": state.reason,
         "interrupt": state.interrupt,
-        "steps done": "; ".join(dict.fromkeys(map(describe_step, found.done))),
-        "step begun": "; ".join(map(describe_step, found.begun)),
+        "steps done": "; ".join(dict.fromkeys(map(describe_step, in_order(found.done)))),
+        "step begun": "; ".join(map(describe_step, in_order(found.begun))),
         "conversation": found.conversation,
         "deleted": "by its author" if found.is_deleted else "",
         "refused": ", ".join(found.refused),

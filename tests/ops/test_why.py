@@ -17,7 +17,7 @@ from bot.store.circuits import Circuits
 from bot.store.flags import refusal_mark
 from bot.store.inspection import Findings, Inspection
 from bot.texts.answers import WORDS, apology, reason_of, stopped
-from bot.texts.steps import describe_step
+from bot.texts.steps import describe_step, in_order
 from tests.store import builders
 
 THREAD = Thread("T1", "C1", "1795747850.547488")
@@ -261,6 +261,33 @@ def test_every_step_of_the_journal_has_a_description() -> None:
     for name in [*named, *(step.name for step in made)]:
         words = describe_step(name)
         assert words != name.partition(":")[0].replace("_", " "), name
+
+
+def test_steps_are_shown_in_the_order_of_a_turn() -> None:
+    first, second = steps.Generation(0), steps.Generation(1)
+    key, later = first.call_key(0, 0), first.call_key(1, 11)
+    made: list[steps.Step[Any]] = [
+        steps.Step("heard", str),
+        first.conversation,
+        first.append("1795747850.547488"),
+        first.run,
+        first.asked(0),
+        steps.approval_step(key),
+        steps.card_step(key),
+        steps.decision_step(key),
+        steps.call(key),
+        first.run_of(1),
+        first.asked(1),
+        steps.call(later),
+        first.run_of(2),
+        second.conversation,
+        second.repeated_run(1),
+        steps.ANSWER,
+        steps.part(2),
+        steps.part(10),
+    ]
+    names = [step.name for step in made]
+    assert in_order(sorted(names)) == in_order(reversed(names)) == names
 
 
 def test_the_command_reads_the_deployment_s_redis(
