@@ -101,8 +101,6 @@ async def serve(
     async with AsyncExitStack() as stack:
         with uncollected():
             bot = await stack.enter_async_context(opening)
-        gc.collect()
-        gc.freeze()  # objects alive now stay alive: exclude them from garbage collection
         gc.set_threshold(YOUNG_OBJECTS)
         log.info("ready", web=web_part, worker=work_part, socket_mode=settings.socket_mode)
         stopped = asyncio.create_task(stop.wait())

@@ -12,7 +12,7 @@ from bot.cli import data_commands, exit_codes, setup_commands
 from bot.cli.keys import keys
 from bot.cli.workspaces import workspaces
 from bot.errors import BotError, ConfigError
-from bot.imports import uncollected
+from bot.imports import certificates_read_aside, uncollected
 from bot.process import priority
 from bot.telemetry import log
 
@@ -146,7 +146,7 @@ def _serve(*, web_part: bool, work_part: bool) -> None:
     if not web_part:
         priority.step_back()
 
-    with uncollected():
+    with uncollected(), certificates_read_aside():
         from bot.app import serve  # only now: a wrong setting is reported without delay
 
     asyncio.run(serve(loaded, web_part=web_part, work_part=work_part))
@@ -157,7 +157,7 @@ def _supervise(*, web: int, workers: int) -> None:
     loaded = settings.load()
     log.configure(loaded.bot_log_level, loaded.secrets)
 
-    with uncollected():
+    with uncollected(), certificates_read_aside():
         import bot.process.work_part  # noqa: F401  # before the fork, so that all share it
         from bot import app
         from bot.engines import preload

@@ -55,7 +55,6 @@ class Supervisor:
         """Returns the exit code for the parent."""
         for number in SIGNALS:
             signal.signal(number, self._pass_on)
-        gc.collect()
         gc.freeze()  # the collector would write to objects, and so copy memory that is shared
         while self._start_due():
             self._reap()
