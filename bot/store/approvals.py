@@ -167,7 +167,8 @@ class Approvals:
             decision=encode(decision),
         )
         if outcome == "decided":
-            self._redelivery.remember(partial(self.decide, thread, turn_id, approval, decision))
+            again = partial(self.decide, thread, turn_id, approval, decision)
+            self._redelivery.remember_decision(again, thread)
         return outcome, _decision(text)
 
     async def grant(self, claim: Claim, grant: str, by: str) -> None:

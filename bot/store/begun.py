@@ -5,21 +5,26 @@ older state and the worker is gone, the question would be asked again in another
 """
 
 import json
-import time
-from collections import deque
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from bot.models import Thread
 from bot.store.claims import pairs, parse_conversation
 from bot.store.connection import Connection
 from bot.store.corrupt import read_each
 from bot.store.keys import Keys
+from bot.store.recent import Recent
 from bot.store.scripts import Call, Command
 
-REMEMBERED = 1_000
-REMEMBERED_SECONDS = 300.0
+MOST = 20_000
+"""Conversations in the stream of a shard at most: about 10 MB."""
+AT_ONCE = 1_000
+OVERHEAD = 300
+"""Bytes of a conversation in our memory besides its fields."""
+
+Row = tuple[str, str, str]
+"""The thread, the time and the fields of a conversation, as they are stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,38 +52,40 @@ class Beginning:
 
 
 class Begun:
-    """The conversations that were begun in the last five minutes, at most 1,000."""
+    """The conversations that were begun in the last five minutes, as far as there is room."""
 
-    def __init__(self, connection: Connection, keys: Keys) -> None:
+    def __init__(self, connection: Connection, keys: Keys, room: int) -> None:
         self._connection = connection
         self._keys = keys
         self._newest = "-"
-        self._known: deque[tuple[float, Beginning]] = deque(maxlen=REMEMBERED)
+        self._known = Recent[Row](room)
 
     @property
     def command(self) -> Command:
         """The command that reads those begun since the last reply."""
-        return ("XRANGE", self._keys.begun, self._newest, "+", "COUNT", REMEMBERED)
+        return ("XRANGE", self._keys.begun, self._newest, "+", "COUNT", AT_ONCE)
 
     def read(self, reply: Sequence[tuple[str, dict[str, str]]] | None) -> None:
         """Remember what the reply to `command` contains."""
-        now, rows = time.monotonic(), reply or ()
-        for _, beginning in read_each(self._keys.begun, rows, _parse):
-            self._known.append((now, beginning))
-        if rows:
-            self._newest = f"({rows[-1][0]}"
-        while self._known and self._known[0][0] < now - REMEMBERED_SECONDS:
-            self._known.popleft()
+        for _, values in reply or ():
+            row = (values.get("thread", ""), values.get("used_at", ""), values.get("fields", ""))
+            self._known.add(row, OVERHEAD + sys.getsizeof(row[-1]))
+        if reply:
+            self._newest = f"({reply[-1][0]}"
 
     async def restore(self) -> int:
         """Give threads back the conversations that an older state lacks; returns how many."""
-        calls = [beginning.call(self._keys) for _, beginning in self._known]
-        return sum(await self._connection.run_many("recall", calls))
+        self._newest = "-"  # the clock of another server may be behind
+        rows, restored = [row for _, row in self._known], 0
+        for at in range(0, len(rows), AT_ONCE):
+            found = read_each(self._keys.begun, rows[at : at + AT_ONCE], _parse)
+            calls = [beginning.call(self._keys) for _, beginning in found]
+            restored += sum(await self._connection.run_many("recall", calls))
+        return restored
 
 
-def _parse(row: Any) -> Beginning:
+def _parse(row: Row) -> Beginning:
     """Raises what `UNREADABLE` names."""
-    _, values = row
-    thread, fields = Thread.parse(values["thread"]), pairs(json.loads(values["fields"]))
+    thread, fields = Thread.parse(row[0]), pairs(json.loads(row[2]))
     parse_conversation(thread, fields)
-    return Beginning(thread, str(float(values["used_at"])), fields)
+    return Beginning(thread, str(float(row[1])), fields)

@@ -4,12 +4,13 @@ import json
 from collections.abc import Mapping, Sequence
 
 from bot.models import Conversation, Message, Record, Thread, encode
-from bot.store.begun import REMEMBERED, REMEMBERED_SECONDS
+from bot.store.begun import MOST
 from bot.store.claims import Claim, pairs, parse_conversation
 from bot.store.connection import Connection
 from bot.store.corrupt import UNREADABLE, read_count, read_each, read_members
 from bot.store.inbox_part import TOMBSTONE_SECONDS
 from bot.store.keys import Keys
+from bot.store.recent import SECONDS
 from bot.store.records import RecordWriter, decode_line
 from bot.store.scripts import Call
 
@@ -74,8 +75,8 @@ class Conversations:
                 "value": encode(conversation) if step else "",
                 "orphan": f"{conversation.engine}|{conversation.id}",
                 "records": json.dumps(await self._records.encode(records)) if records else "",
-                "most_begun": REMEMBERED,
-                "begun_seconds": int(REMEMBERED_SECONDS),
+                "most_begun": MOST,
+                "begun_seconds": int(SECONDS),
                 "fields": fields_of(conversation),
             },
         )

@@ -31,7 +31,7 @@ FAMILIES = {
     "parked": Family("zset", "threads that wait for a dependency", "7 days", "busy threads"),
     "dead": Family("hash", "dead letters", "until retried or dropped", "newest 10,000"),
     "begun": Family(
-        "stream", "conversations begun recently", "5 minutes", "1,000 conversations", expires=True
+        "stream", "conversations begun recently", "5 minutes", "20,000 conversations", expires=True
     ),
     "idle": Family("zset", "conversations by last use", "BOT_RETENTION_DAYS", "conversations"),
     "orphans": Family("zset", "remote conversations to delete", "until deleted", "conversations"),

@@ -40,7 +40,7 @@ class Inbox(Taking, Settling, Backlog, Interrupting):
         if new < 0:
             log.warning("inbox_full", thread=thread.key, kind=message.kind)
         if new == 1 and self._redelivery:
-            self._redelivery.remember(partial(self.deliver, message))
+            self._redelivery.remember(partial(self.deliver, message), message)
         return Delivery(new == 1, waiting, bool(active))
 
     async def revise(self, message: Message, *, edited: bool = False) -> Amendment:

@@ -6,50 +6,71 @@ answered finds its run in its conversation, which is restored first.
 """
 
 import asyncio
-import time
-from collections import deque
-from collections.abc import Awaitable, Callable
+import sys
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from operator import itemgetter
 
 from bot.errors import StoreUnavailable
-from bot.store.begun import REMEMBERED, REMEMBERED_SECONDS, Begun
+from bot.models import Message, Thread
+from bot.store.begun import Begun
 from bot.store.connection import Connection
 from bot.store.keys import Keys
+from bot.store.recent import Recent
 from bot.telemetry.log import log
 
-LEAST = 100
-"""The minimum number of messages that a shard remembers; the shards of a server share the rest."""
+ROOM = 16_000_000
+"""Bytes for the messages of all shards of a server, about 14,000 questions. Messages that were set
+aside have a quarter of that, conversations half."""
+LEAST_ROOM = 256_000
+OVERHEAD = 1_000
+"""Bytes of a message besides its text."""
 SELDOM = 10
 """How much less often Redis is checked while there is nothing to redeliver."""
+OFTEN = 10
+"""How much more often it is checked while messages arrive, which begin conversations. Several
+shards share that."""
+ARRIVING = 2
+"""Checks after a message in which its conversation is probably begun."""
+LANES = 8
+"""Deliveries that are repeated concurrently; those of one thread stay in order."""
 
 Deliver = Callable[[], Awaitable[object]]
 
 
 class Redelivery:
-    """The messages that this process delivered in the last five minutes, at most 1,000, and as many
-    that were set aside; less with several shards."""
+    """The messages that this process delivered in the last five minutes, as far as there is
+    room."""
 
     def __init__(self, connection: Connection, keys: Keys, shards: int = 1) -> None:
         """`shards` are on the same server, and share the room."""
-        most = max(LEAST, REMEMBERED // shards)
+        self.room = room = max(LEAST_ROOM, ROOM // shards)
         self._connection = connection
         self._keys = keys
-        self._recent: deque[tuple[float, Deliver]] = deque(maxlen=most)
-        self._aside: deque[tuple[float, Deliver]] = deque(maxlen=most)
+        self._often = max(1.0, OFTEN / shards)
+        self._recent = Recent[tuple[Thread, Deliver]](room)
+        self._aside = Recent[tuple[Thread, Deliver]](room // 4)
         self._kept = (self._recent, self._aside)
-        self._begun = Begun(connection, keys)
+        self._begun = Begun(connection, keys, room // 2)
         self._delivered = asyncio.Event()
 
-    def remember(self, deliver: Deliver, *, aside: bool = False) -> None:
-        """Keep a delivery to repeat; deliveries are idempotent.
+    def remember(self, deliver: Deliver, message: Message, *, aside: bool = False) -> None:
+        """Keep the delivery of a message to repeat; deliveries are idempotent.
 
         `aside`: it was not for the bot, or not yet. Such messages do not displace the others.
         """
-        now, recent = time.monotonic(), self._aside if aside else self._recent
-        while recent and recent[0][0] < now - REMEMBERED_SECONDS:
-            recent.popleft()
-        recent.append((now, deliver))
+        size = OVERHEAD * (1 + len(message.files)) + sys.getsizeof(message.text)
+        self._remember(deliver, message.thread, size, aside=aside)
+
+    def remember_decision(self, deliver: Deliver, thread: Thread) -> None:
+        """Keep a person's decision to repeat."""
+        self._remember(deliver, thread, OVERHEAD)
+
+    def _remember(
+        self, deliver: Deliver, thread: Thread, size: int, *, aside: bool = False
+    ) -> None:
+        (self._aside if aside else self._recent).add((thread, deliver), size)
         self._delivered.set()
 
     async def watch(self) -> None:
@@ -67,9 +88,10 @@ class Redelivery:
 
     async def _pause(self) -> None:
         """Seconds until the next check, which is rare while there is nothing to deliver again."""
-        pause, now = self._connection.timing.restore_check, time.monotonic()
-        if any(each and each[-1][0] > now - REMEMBERED_SECONDS for each in self._kept):
-            await asyncio.sleep(pause)
+        pause = self._connection.timing.restore_check
+        if any(each.has_any() for each in self._kept):
+            is_arriving = self._recent.has_any(ARRIVING * pause)
+            await asyncio.sleep(pause / self._often if is_arriving else pause)
             return
         self._delivered.clear()
         with suppress(TimeoutError):
@@ -90,5 +112,12 @@ class Redelivery:
             log.warning("conversations_restored", conversations=restored)
         recent = sorted((each for kept in self._kept for each in kept), key=itemgetter(0))
         log.warning("messages_redelivered", messages=len(recent))
-        for _, deliver in recent:
-            await deliver()
+        lanes: dict[int, list[Deliver]] = defaultdict(list)
+        for _, (thread, deliver) in recent:
+            lanes[hash(thread) % LANES].append(deliver)
+        await asyncio.gather(*map(_in_order, lanes.values()))
+
+
+async def _in_order(deliveries: Sequence[Deliver]) -> None:
+    for deliver in deliveries:
+        await deliver()

@@ -164,7 +164,7 @@ class Routing:
         )
         if self._redelivery and verdict in REPEATED:
             repeat = partial(self._route, message, address, follow_ups, bound)
-            self._redelivery.remember(repeat, aside=verdict != "new")
+            self._redelivery.remember(repeat, message, aside=verdict != "new")
         return Routed(verdict, waiting, bool(active), suspended=active == SUSPENDED)
 
     async def adopt(self, thread: Thread, *, ours: bool) -> None:

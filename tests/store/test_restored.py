@@ -1,13 +1,16 @@
 """An older state of Redis is detected, and turn ids are derived from the question."""
 
+import json
+
 import pytest
 
 from bot.errors import StoreUnavailable, Superseded
-from bot.models import Conversation, Record
+from bot.models import Conversation, Record, Thread
 from bot.store import Store, Turn, open_store
-from bot.store.begun import REMEMBERED_SECONDS
 from bot.store.claims import Beat
 from bot.store.connection import Confirm
+from bot.store.conversations import fields_of
+from bot.store.recent import SECONDS
 from bot.store.steps import Step
 from bot.timing import StoreTiming, WorkerTiming
 from bot.worker.active import ActiveThreads
@@ -173,6 +176,74 @@ async def test_a_newer_conversation_replaces_that_of_the_older_state(store: Stor
     assert await store.redis.zrange(store.keys.orphans, 0, -1) == ["echo|conv_1"]
 
 
+async def begin(turn: Turn, id: str) -> None:
+    """Give the thread of a turn another conversation."""
+
+    async def work() -> Conversation:
+        return conversation(id)
+
+    await turn.begin_conversation(Step(f"conversation:{id}", Conversation), work)
+
+
+async def test_a_turn_that_is_taken_before_its_conversation_is_restored_keeps_its_own(
+    store: Store,
+) -> None:
+    await turn_with_conversation(store)
+    await store.redelivery.look()
+    await lose_data(store)
+    await deliver(store, "1.0")
+    await take_one(store, "bert")
+    await store.redis.hset(store.keys.pulse, "restored_at", f"{await store.now() - 3:.6f}")
+    await store.redelivery.redeliver()
+    assert await store.conversations.find(thread()) is None
+    assert await store.redis.zrange(store.keys.orphans, 0, -1) == ["echo|conv_1"]
+
+
+async def test_a_claim_of_the_older_state_does_not_keep_a_conversation_from_being_restored(
+    store: Store,
+) -> None:
+    await turn_with_conversation(store)
+    await store.redelivery.look()
+    await store.redis.delete(store.keys.conversation(thread()))
+    await store.redis.hset(store.keys.pulse, "restored_at", f"{await store.now():.6f}")
+    await store.redelivery.redeliver()
+    assert await store.conversations.find(thread()) == conversation()
+
+
+async def test_a_turn_that_is_written_back_brings_its_newer_conversation(store: Store) -> None:
+    turn = await turn_with_conversation(store)
+    await begin(turn, "conv_2")
+    await store.redis.delete(store.keys.orphans)
+    await store.redis.hset(store.keys.conversation(thread()), "id", "conv_1")
+    await store.redis.zadd(store.keys.orphans, {"echo|conv_2": 1.0})
+    assert await store.workers.reinstate(turn)
+    assert await store.conversations.find(thread()) == conversation("conv_2")
+    assert await store.redis.zrange(store.keys.orphans, 0, -1) == ["echo|conv_1"]
+
+
+async def test_a_turn_that_is_written_back_does_not_bring_a_conversation_that_was_abandoned(
+    store: Store,
+) -> None:
+    turn = await turn_with_conversation(store)
+    await store.conversations.abandon(turn.claim)
+    assert await store.workers.reinstate(turn)
+    found = await store.conversations.find(thread())
+    assert found is not None
+    assert found.id == ""
+
+
+async def test_the_old_conversation_is_kept_as_an_orphan_although_a_key_is_corrupt(
+    store: Store,
+) -> None:
+    turn = await turn_with_conversation(store)
+    await store.redis.delete(store.keys.begun, store.keys.idle)
+    await store.redis.set(store.keys.begun, "no stream")
+    await store.redis.set(store.keys.idle, "no set")
+    await begin(turn, "conv_2")
+    assert await store.conversations.find(thread()) == conversation("conv_2")
+    assert await store.redis.zrange(store.keys.orphans, 0, -1) == ["echo|conv_1"]
+
+
 @pytest.mark.parametrize("end", ["forget", "abandon"])
 async def test_a_restart_does_not_restore_a_conversation_that_has_ended(
     store: Store, end: str
@@ -186,12 +257,29 @@ async def test_a_restart_does_not_restore_a_conversation_that_has_ended(
 
 
 async def test_old_beginnings_are_dropped(store: Store) -> None:
-    ago = int(1000 * (await store.now() - REMEMBERED_SECONDS))
+    ago = int(1000 * (await store.now() - SECONDS))
     for ms in (ago - 60_000, ago + 60_000):
         await store.redis.xadd(store.keys.begun, {"thread": "T1:C1:1.0"}, id=f"{ms}-0")
     await turn_with_conversation(store)
     kept = await store.redis.xrange(store.keys.begun) or []
     assert [id for id, _ in kept[:-1]] == [f"{ago + 60_000}-0"]
+
+
+async def test_thousands_of_conversations_are_restored(store: Store) -> None:
+    """More than one look reads at once."""
+    fields = json.dumps(fields_of(conversation()))
+    beginnings = [
+        ("XADD", store.keys.begun, "*", "thread", f"T1:C1:{n}.0", "used_at", "1", "fields", fields)
+        for n in range(1, 2_501)
+    ]
+    await store.connection.execute_many(beginnings)
+    for _ in range(3):
+        await store.redelivery.look()
+    await lose_data(store)
+    await store.redelivery.redeliver()
+    for number in (1, 2_500):
+        found = await store.conversations.find(Thread("T1", "C1", f"{number}.0"))
+        assert found is not None
 
 
 async def test_corrupt_beginnings_are_skipped(store: Store) -> None:

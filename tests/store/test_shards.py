@@ -33,6 +33,7 @@ from bot.store.dead import DeadLetter
 from bot.store.feedback import Feedback
 from bot.store.keys import Keys
 from bot.store.layout import Layout, WrongLayout
+from bot.store.redelivery import ROOM
 from bot.store.roster import share
 from bot.store.shards import SLOTS, ShardGroup, Shards, open_shards, shard_of
 from bot.store.usage import day_of
@@ -293,9 +294,9 @@ async def test_a_refusal_for_rate_or_quota_pauses_all_shards_but_other_keys_not(
 
 
 async def test_the_shards_of_a_server_share_the_room_for_redelivery(urls: str) -> None:
-    for number, most in ((3, 1000), (6, 500), (64, 100)):
+    for number, shares in ((3, {1}), (6, {2}), (64, {21, 22})):
         async with opened(urls, number) as shards:
-            assert {store.redelivery._recent.maxlen for store in shards} == {most}
+            assert {store.redelivery.room for store in shards} == {ROOM // each for each in shares}
 
 
 def test_workers_of_one_process_share_its_room() -> None:

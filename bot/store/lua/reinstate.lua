@@ -1,7 +1,7 @@
 -- Write back what a worker knows of a turn that it is working on, after Redis came back with an older
 -- state. If that state lacks the claim, the turn becomes ready to be resumed. A turn that has ended in that
 -- state stays as it is: only the reply to its worker was lost.
--- KEYS thread, inbox, turn, ready, later, interrupts, conversation, idle, seen...
+-- KEYS thread, inbox, turn, ready, later, interrupts, conversation, idle, orphans, seen...
 -- ARGV claim, name, id, taken_at, attempts, crashes, seen_seconds, stamps, texts,
 --   conversation_fields, fields...
 -- `stamps` (the ts of the messages), `texts` (the messages) and `conversation_fields` (fields and values,
@@ -39,11 +39,22 @@ for i = 1, #fields, 2 do
   redis.call('HSET', turn, fields[i], fields[i + 1])
 end
 local known = cjson.decode(conversation_fields)
-if #known > 0 and redis.call('HEXISTS', conversation, 'id') == 0 then
-  redis.call('PERSIST', conversation)
-  local used_at = string.format('%.6f', now())
-  redis.call('HSET', conversation, 'used_at', used_at, unpack(known))
-  redis.call('ZADD', idle, used_at, name)
+if #known > 0 then
+  local own = {}
+  for i = 1, #known, 2 do
+    own[known[i]] = known[i + 1]
+  end
+  local old = redis.call('HMGET', conversation, 'engine', 'id')
+  if not old[2] or (old[2] ~= '' and old[2] ~= own.id) then
+    redis.call('PERSIST', conversation)
+    local used_at = string.format('%.6f', now())
+    redis.call('ZADD', idle, used_at, name)
+    redis.call('ZREM', orphans, own.engine .. '|' .. own.id)
+    if old[2] then
+      redis.call('ZADD', orphans, used_at, old[1] .. '|' .. old[2])
+    end
+    redis.call('HSET', conversation, 'used_at', used_at, unpack(known))
+  end
 end
 if holds(thread, claim) then
   return 'held'

@@ -15,7 +15,7 @@ if not holds(thread, claim) then
   return SUPERSEDED
 end
 insist(conversation)  -- which a tombstone let expire
-redis.call('HSET', conversation, 'used_at', used_at, unpack(fields))
+-- What may stop at a corrupt key comes before the conversation, which says what the old one was.
 redis.call('XADD', begun, 'MAXLEN', '~', most_begun, '*', 'thread', name, 'used_at', used_at,
   'fields', cjson.encode(fields))
 redis.call('XTRIM', begun, 'MINID', string.format('%.0f', (used_at - begun_seconds) * 1000))
@@ -23,11 +23,15 @@ redis.call('EXPIRE', begun, begun_seconds)
 redis.call('ZADD', idle, used_at, name)
 redis.call('ZADD', recent, used_at, place)
 redis.call('ZREM', orphans, orphan)
+local is_other = old[2] and old[2] ~= '' and old[1] .. '|' .. old[2] ~= orphan
+if is_other then
+  redis.call('ZADD', orphans, used_at, old[1] .. '|' .. old[2])
+end
+redis.call('HSET', conversation, 'used_at', used_at, unpack(fields))
 if old[3] then
   redis.call('HDEL', conversation, 'archived')
 end
-if old[2] and old[2] ~= '' and old[1] .. '|' .. old[2] ~= orphan then
-  redis.call('ZADD', orphans, used_at, old[1] .. '|' .. old[2])
+if is_other then
   redis.call('HDEL', conversation, 'turns', 'messages', 'input_tokens', 'cached_tokens',
     'output_tokens', 'reasoning_tokens')
 end
