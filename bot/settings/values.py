@@ -2,6 +2,7 @@
 
 import re
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
@@ -14,6 +15,24 @@ ENGINES = {
 """The engines by their name in `BOT_ENGINE`; each with the function that opens it."""
 PROTOCOLS = ("responses", "assistants")
 """The engines that ask a server with OpenAI's SDK."""
+
+
+_BLANKS = re.compile(r"(xoxb-|xapp-|xoxe\.xoxp-|sk-)?(\.{3,}|…|x{3,}|<[^>]*>|your[-_ ].*)?", re.I)
+
+
+def is_blank(secret: str) -> bool:
+    """Whether a text stands for a secret that is still to be filled in, such as `sk-...`."""
+    return bool(_BLANKS.fullmatch(secret.strip()))
+
+
+def _check_http(value: str) -> str:
+    address = urlsplit(value)
+    if address.scheme not in ("http", "https") or not address.hostname:
+        raise ValueError("is not an http(s) address")
+    return value
+
+
+HttpUrl = Annotated[str, AfterValidator(_check_http)]
 
 
 def _split(value: object) -> object:
