@@ -162,7 +162,7 @@ def diff_manifest(text: str, file: str, ours: dict[str, Any]) -> str:
 
 def _in_order(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _in_order(each) for key, each in value.items()}
+        return {key: _in_order(value[key]) for key in sorted(value, key=str)}
     if isinstance(value, list):
         return sorted(map(_in_order, value), key=repr)
     return value
