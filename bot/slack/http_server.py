@@ -14,23 +14,27 @@ from bot.telemetry.log import log
 MOST_CONNECTIONS = 1000
 REQUEST_SECONDS = 10.0
 """Limit for the headers of a request, counted from its first byte, and for its body."""
+MOST_BYTES = 2 * 1024 * 1024
+"""What a connection may send before its request is answered: aiohttp takes bodies of half as much,
+and reads on for a while after it has rejected one."""
 KEEP_ALIVE = 95.0
 """Longer than the router in front keeps idle connections (Heroku: 90 s)."""
 
 
-_MALFORMED = (HttpProcessingError, web.RequestPayloadError)
-"""What reading a body raises that is not as its headers say, for example not compressed."""
+_MALFORMED = (HttpProcessingError, web.RequestPayloadError, ConnectionResetError)
+"""What reading a body raises that is not as its headers say, or whose peer has gone."""
 
 
 class _Connection(web.RequestHandler):
-    """One connection. It is closed if it does not send a complete request in time."""
+    """One connection. It is closed if it does not send a complete request in time, or too much."""
 
-    __slots__ = ("_deadline", "_most", "_seconds")
+    __slots__ = ("_deadline", "_most", "_received", "_seconds")
 
     def __init__(self, server: web.Server, *, most: int, seconds: float, **options: Any) -> None:
         super().__init__(server, **options)
         self._deadline: asyncio.TimerHandle | None = None
         self._most = most
+        self._received = 0
         self._seconds = seconds
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -39,6 +43,11 @@ class _Connection(web.RequestHandler):
         self._expect_headers()
 
     def data_received(self, data: bytes) -> None:
+        is_between = self._waiter is not None  # not while aiohttp reads on after a rejection
+        self._received = len(data) + (0 if is_between else self._received)
+        if self._received > MOST_BYTES:
+            self.abort()
+            return
         super().data_received(data)
         if self._is_at_rest():
             self._expect_headers()
@@ -126,6 +135,7 @@ async def listening(
             loop=loop,
             access_log=None,
             keepalive_timeout=KEEP_ALIVE,
+            auto_decompress=False,
             lingering_time=seconds / 10,  # reading on after a rejection, so that it arrives
         )
 

@@ -69,13 +69,15 @@ def add_events_route(
 ) -> None:
     """Accept Slack's signed requests at `/slack/events`.
 
-    Unsigned requests get 401 before they are read, malformed ones 400.
+    Unsigned requests get 401 before they are read, compressed ones 415, malformed ones 400.
     """
 
     async def slack_events(request: web.Request) -> web.StreamResponse:
         reason = verifier.reject_headers(request.headers)
         if reason:
             return _reject(notes, reason)
+        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            return _refuse(415, "Slack does not compress")
         try:
             async with asyncio.timeout(seconds):
                 raw = await request.read()

@@ -1,6 +1,7 @@
 """Requests from the open internet, and malformed requests with a valid signature."""
 
 import asyncio
+import gzip
 import hashlib
 import hmac
 import json
@@ -121,14 +122,57 @@ async def test_malformed_and_unsigned_requests_are_rejected_without_side_effects
     assert "Traceback" not in caplog.text
 
 
-@pytest.mark.parametrize(
-    "more",
-    [
-        b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello",
-        b"Content-Encoding: deflate\r\nContent-Length: 5\r\n\r\nhello",
-        b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n",
-    ],
-)
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "GZIP", "identity, gzip"])
+async def test_a_compressed_body_is_refused_unread(encoding: str) -> None:
+    """Its declared length never arrives."""
+    async with door(seconds=0.5) as (host, port, app, _):
+        reader, writer = await asyncio.open_connection(host, port)
+        headers = signed(b"hello") | {"Content-Encoding": encoding, "Content-Length": "500"}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        writer.write(f"POST /slack/events HTTP/1.1\r\nHost: x\r\n{lines}\r\n".encode())
+        async with asyncio.timeout(60):
+            assert b" 415 " in await reader.read(200)
+        writer.close()
+        assert app.requests == []
+
+
+async def test_no_route_decompresses_a_body() -> None:
+    """The signature is that of the bytes as they came."""
+    site, bodies = web.Application(), list[bytes]()
+
+    async def keep(request: web.Request) -> web.Response:
+        bodies.append(await request.read())
+        return web.Response()
+
+    site.router.add_post("/", keep)
+    body = gzip.compress(b"x" * 1000)
+    async with (
+        listening(site, "127.0.0.1", 0, "PORT") as (host, port),
+        aiohttp.ClientSession(headers={"Content-Encoding": "gzip"}) as session,
+        session.post(f"http://{host}:{port}/", data=body) as response,
+    ):
+        assert response.status == 200
+    assert bodies == [body]
+
+
+@pytest.mark.parametrize("length", ["Content-Length: 99999999", "Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("sign", [unsigned, signed])
+async def test_a_connection_that_sends_too_much_is_closed(
+    length: str, sign: Sign, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with door(seconds=60) as (host, port, app, _):
+        reader, writer = await asyncio.open_connection(host, port)
+        headers = "".join(f"{name}: {value}\r\n" for name, value in sign(b"").items())
+        head = f"POST /slack/events HTTP/1.1\r\nHost: x\r\n{headers}{length}\r\n\r\n"
+        writer.write(head.encode() + (b"10000\r\n" + b"x" * 65536 + b"\r\n") * 64)
+        with suppress(ConnectionError):
+            while await reader.read(1000):
+                pass
+        assert app.requests == []
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("more", [b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n"])
 async def test_a_body_that_is_not_what_its_headers_say_is_rejected_without_a_trace(
     more: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
