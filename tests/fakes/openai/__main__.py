@@ -2,11 +2,15 @@
 
 import argparse
 import asyncio
+import gc
 import signal
 import sys
 
 from .options import VARIANTS
 from .server import open_fake_openai
+
+YOUNG_OBJECTS = 100_000
+"""New objects between two garbage collections."""
 
 
 async def serve(arguments: argparse.Namespace) -> None:
@@ -18,6 +22,8 @@ async def serve(arguments: argparse.Namespace) -> None:
     async with open_fake_openai(
         variant=arguments.variant, port=arguments.port, seed=arguments.seed, **options
     ) as fake:
+        gc.freeze()
+        gc.set_threshold(YOUNG_OBJECTS)  # what it remembers grows, and is not garbage
         sys.stdout.write(f"{fake.base_url}\n")
         sys.stdout.flush()
         await stop.wait()

@@ -20,7 +20,7 @@ from .items import (
     text_of,
 )
 from .response_work import ResponseWork
-from .sse import send_events
+from .sse import one_by_one, send_events
 from .state import BODY, State
 from .work import Event
 
@@ -48,7 +48,8 @@ class ChatCompletions:
             if body.get("stream"):
                 usage = (body.get("stream_options") or {}).get("include_usage")
                 events = _chunks(work, bool(usage), self._state.options.usage)
-                return await send_events(request, events, ends_with_done=True, named=False)
+                batches = one_by_one(events)
+                return await send_events(request, batches, ends_with_done=True, named=False)
             await work.over()
             return web.json_response(self._whole(work))
         except (asyncio.CancelledError, ConnectionError):

@@ -81,7 +81,7 @@ class Responses:
             return web.json_response(work.body)
         if not work.streams or not work.body["background"]:
             raise invalid("This response cannot be streamed: it was not created with stream=true.")
-        return await send_events(request, work.follow(_first_event(request)))
+        return await send_events(request, work.follow_batches(_first_event(request)))
 
     async def cancel(self, request: web.Request) -> web.Response:
         work = self._find(request)
@@ -277,17 +277,15 @@ class Responses:
 
     async def _stream(self, request: web.Request, work: ResponseWork) -> web.StreamResponse:
         try:
-            return await send_events(request, self._events(work))
+            return await send_events(request, self._batches(work))
         except (asyncio.CancelledError, ConnectionError):
             if not work.body["background"]:
                 work.cancel()
             raise
 
-    async def _events(self, work: ResponseWork) -> AsyncIterator[Event]:
-        left_out = () if self._options.indexes else INDEXES
-        async for event in work.follow():
-            data = {key: value for key, value in event.data.items() if key not in left_out}
-            yield Event(event.name, data)
+    async def _batches(self, work: ResponseWork) -> AsyncIterator[list[Event]]:
+        async for batch in work.follow_batches():
+            yield batch if self._options.indexes else [_without_indexes(event) for event in batch]
 
     def _find(self, request: web.Request) -> ResponseWork:
         response_id = request.match_info["response_id"]
@@ -299,6 +297,11 @@ class Responses:
     @property
     def _options(self) -> Options:
         return self._state.options
+
+
+def _without_indexes(event: Event) -> Event:
+    data = {key: value for key, value in event.data.items() if key not in INDEXES}
+    return Event(event.name, data)
 
 
 def _prompt(

@@ -140,7 +140,7 @@ class Runs:
 
     async def _reply(self, request: web.Request, run: RunWork) -> web.StreamResponse:
         if run.streams:
-            return await send_events(request, run.follow(), ends_with_done=True)
+            return await send_events(request, run.follow_batches(), ends_with_done=True)
         return reply(self._state, run.body)
 
     def _new_body(self, thread: Thread, assistant: Json, body: Json) -> Json:

@@ -1,7 +1,7 @@
 """Server-sent events over one HTTP response, cut by faults."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from aiohttp import web
 
@@ -14,12 +14,15 @@ HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": 
 
 async def send_events(
     request: web.Request,
-    events: AsyncIterator[Event],
+    batches: AsyncIterator[Sequence[Event]],
     *,
     ends_with_done: bool = False,
     named: bool = True,
 ) -> web.StreamResponse:
-    """Streams the events, with their names; `ends_with_done` adds a closing `[DONE]`."""
+    """Streams the events, with their names; `ends_with_done` adds a closing `[DONE]`.
+
+    The events of a batch come at the same moment, and so in one packet.
+    """
     fault: Fault | None = request.get(FAULT)
     if fault is not None and fault.kind in ("hang_after", "drop_after"):
         return web.StreamResponse()  # the server hangs or drops before the first event
@@ -27,20 +30,29 @@ async def send_events(
     response = web.StreamResponse(headers=HEADERS)
     await response.prepare(request)
     sent = count = 0
-    async for event in events:
-        if cut is not None and cut.events is not None and count >= cut.events:
+    async for batch in batches:
+        kept = batch if cut is None or cut.events is None else batch[: cut.events - count]
+        frames = b"".join(_frame(event, named=named) for event in kept)
+        left = len(frames) if cut is None or cut.bytes is None else cut.bytes - sent
+        await response.write(frames[:left])
+        if len(kept) < len(batch) or left < len(frames):
             return _drop(request, response)
-        name = f"event: {event.name}\n" if named else ""
-        frame = f"{name}data: {json.dumps(event.data)}\n\n".encode()
-        if cut is not None and cut.bytes is not None and sent + len(frame) > cut.bytes:
-            await response.write(frame[: cut.bytes - sent])
-            return _drop(request, response)
-        await response.write(frame)
-        sent, count = sent + len(frame), count + 1
+        sent, count = sent + len(frames), count + len(batch)
     if ends_with_done:
         await response.write(b"event: done\ndata: [DONE]\n\n" if named else b"data: [DONE]\n\n")
     await response.write_eof()
     return response
+
+
+async def one_by_one(events: AsyncIterator[Event]) -> AsyncIterator[Sequence[Event]]:
+    """A batch for each event."""
+    async for event in events:
+        yield (event,)
+
+
+def _frame(event: Event, *, named: bool) -> bytes:
+    name = f"event: {event.name}\n" if named else ""
+    return f"{name}data: {json.dumps(event.data)}\n\n".encode()
 
 
 def _drop(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:

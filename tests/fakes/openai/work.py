@@ -119,11 +119,17 @@ class Work(ABC):
 
     async def follow(self, start: int = 0) -> AsyncIterator[Event]:
         """The events from number `start` on, including future ones."""
+        async for batch in self.follow_batches(start):
+            for event in batch:
+                yield event
+
+    async def follow_batches(self, start: int = 0) -> AsyncIterator[list[Event]]:
+        """The same events; those that are there at one moment come together."""
         index = start
         while True:
-            while index < len(self.events):
-                yield self.events[index]
-                index += 1
+            while batch := self.events[index:]:
+                yield batch
+                index += len(batch)
             if self.is_silent:
                 return
             await self._news.wait()
