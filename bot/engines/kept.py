@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from bot.engines import RunRequest
-from bot.engines.conversations import find_messages
+from bot.engines.conversations import find_messages, words_of
 from bot.engines.functions import answered_call, answered_calls, calls_of, output_item, pairs
-from bot.engines.items import Item, read, text
+from bot.engines.items import Item, is_message, read, text
 from bot.engines.requests import as_item
+from bot.models import Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +30,24 @@ def find_kept(items: Sequence[Item], request: RunRequest) -> Kept:
     outputs = frozenset(answered_calls(items) & wanted)
     said = () if request.asked_by else request.input
     messages, last = find_messages(items, said)
+    if said and not messages:
+        known = _known_of_owed(items, request.conversation.owed)
+        messages, last = find_messages(items, said[known:])
+        messages += known
     places = [index for index, item in enumerate(items) if answered_call(item) in outputs]
     last = max([last, *places])
     whole = last >= 0 and messages == len(said) and outputs == wanted
     rest = items[last + 1 :]
     is_answered = whole and bool(read(rest)[0] or calls_of(rest))
     return Kept(messages, outputs, text(items[last].get("id")) if is_answered else "")
+
+
+def _known_of_owed(items: Sequence[Item], owed: Sequence[Message]) -> int:
+    """How many of the messages owed, from the first on, the conversation holds, followed by others:
+    a turn sent them that a restored Redis does not know.
+    """
+    said = iter([words_of(item) for item in items if is_message(item, "user")])
+    return len(list(takewhile(lambda message: message.text in said, owed)))
 
 
 def input_of(request: RunRequest, kept: Kept) -> list[dict[str, Any]]:

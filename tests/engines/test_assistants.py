@@ -343,6 +343,29 @@ async def test_a_message_whose_receipt_was_lost_is_not_added_twice(fake: FakeOpe
     assert found == messages[1]["id"]
 
 
+@pytest.mark.parametrize(("before", "last_is_known"), [(60, False), (130, True)])
+async def test_a_message_is_found_however_many_followed_it(
+    fake: FakeOpenAI, before: int, last_is_known: bool
+) -> None:
+    """A restored Redis does not know what was added since."""
+    async with open_assistants_on(fake) as engine:
+        conversation = await begin(engine)
+        if last_is_known:
+            first = await ask(engine, conversation, "one")
+            conversation = replace(conversation, last_item_id=first.last_item_id)
+        message = said("hello")
+        messages = fake.threads[conversation.id].messages
+        for number in range(before):
+            added = said(f"more {number}")
+            await engine.append(conversation, added, turn_id="turn-2", again=False)
+            if number == (0 if not last_is_known else before - 10):
+                id = await engine.append(conversation, message, turn_id="turn-2", again=False)
+        for age, each in enumerate(reversed(messages)):
+            each["created_at"] -= age
+        assert id == await engine.append(conversation, message, turn_id="turn-2", again=True)
+    assert len(messages) == before + (3 if last_is_known else 1)
+
+
 async def test_a_run_whose_receipt_was_lost_is_adopted(fake: FakeOpenAI, streaming: bool) -> None:
     async with open_assistants_on(fake, bot_streaming=streaming) as engine:
         conversation = await begin(engine)

@@ -10,6 +10,7 @@ import pytest
 
 from bot.calls import FunctionSpec
 from bot.engines import Engine, RunRequest
+from bot.engines.conversations import words_of
 from bot.errors import ConversationGone, DependencyDown, Retry, RunFailed
 from bot.models import Card, Citation, Conversation, Record, Run, RunOptions, Usage
 from tests.engines.engines import (
@@ -310,6 +311,27 @@ async def test_messages_lost_in_a_failed_run_are_sent_with_the_next_one(
         conversation = replace(conversation, owed=owed)
         update = await ask(engine, conversation, "and more", turn_id="turn-2")
     assert update.text == "turn 1: same words | same words | and more"
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_messages_that_an_unknown_turn_has_sent_are_not_owed_any_more(
+    fake: FakeOpenAI, again: bool
+) -> None:
+    """A restored Redis lacks that turn, and counts its messages as owed still."""
+    owed = (said("go"), said("on"))
+    async with open_responses_on(fake) as engine:
+        before = await begin(engine)
+        sent = replace(before, owed=owed)
+        await ask(engine, sent, "lost", turn_id="turn-1")
+        message = said("and more")
+        if again:
+            run = await start(engine, before, message, turn_id="turn-2")
+            await last_update(engine, run, before)
+        run = await start(engine, sent, message, turn_id="turn-2", again=again)
+        await last_update(engine, run, sent)
+    [conversation] = fake.conversations.values()
+    asked = [item for item in conversation.items if item["role"] == "user"]
+    assert [words_of(item) for item in asked] == ["go", "on", "lost", "and more"]
 
 
 async def test_errors_between_polls_are_waited_out(fake: FakeOpenAI) -> None:

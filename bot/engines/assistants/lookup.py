@@ -10,8 +10,9 @@ from bot.engines.runs import text_of_message
 from bot.errors import ConversationGone, RunFailed
 from bot.models import Conversation, Message
 
-NEWEST_MESSAGES = 20
-NEWEST_RUNS = 5
+NEWEST_MESSAGES = 100
+"""A turn has up to fifty questions, and as much context."""
+NEWEST_RUNS = 20
 NO_TEXT = "(a message without text)"
 """Sent for a message without text, which servers refuse."""
 
@@ -38,12 +39,13 @@ class Lookup:
         return None if metadata(thread) else alike[-1]
 
     async def _messages_of_turn(self, conversation: Conversation) -> list[Json]:
-        """The messages since the last successful turn, or the newest twenty."""
+        """The messages since the last turn that is known to have succeeded (in a restored state
+        that may be long ago), or the newest hundred.
+        """
         path, after = ("threads", conversation.id, "messages"), conversation.last_item_id
         if after:
             with suppress(RunFailed, ConversationGone):
-                page = await self._api.get(*path, order="asc", after=after, limit=100)
-                return data(page)
+                return await self._api.all(*path, keep=_if_said, order="asc", after=after)
         page = await self._api.get(*path, order="desc", limit=NEWEST_MESSAGES)
         return data(page)[::-1]
 
@@ -63,6 +65,10 @@ class Lookup:
         newest = max(runs, key=created_at)
         is_ours = last is not None and created_at(newest) >= created_at(last)
         return newest if is_ours else None
+
+
+def _if_said(message: Json) -> Json | None:
+    return message if message.get("role") == "user" else None
 
 
 def created_at(thing: Item) -> float:
