@@ -6,6 +6,7 @@ therefore leaks none. All times are those of Redis's clock.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,9 +16,9 @@ from bot.store.connection import Connection
 from bot.store.corrupt import read_members
 from bot.store.inbox_part import TOMBSTONE_SECONDS
 from bot.store.keys import Keys
+from bot.store.scanning import scan
 from bot.store.scripts import Call
 
-SCANNED = 500
 UNMAPPED_SECONDS = 3600
 """Seconds that a turn may take between beginning a conversation and mapping it."""
 
@@ -149,13 +150,13 @@ class Archive:
 
     async def has_orphans(self, ending: str) -> bool:
         """Whether there are orphans of an engine whose name has this ending."""
-        cursor = "0"
-        while True:
-            cursor, found = await self._connection.execute(
-                *("ZSCAN", self._keys.orphans, cursor, "MATCH", f"*{ending}|*", "COUNT", SCANNED)
-            )
-            if found or str(cursor) == "0":
-                return bool(found)
+        async with aclosing(
+            scan(self._connection, "ZSCAN", self._keys.orphans, match=f"*{ending}|*")
+        ) as pages:
+            async for found in pages:
+                if found:
+                    return True
+        return False
 
     async def count(self, now: float) -> int:
         """The number of orphans that are due."""

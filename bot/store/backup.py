@@ -16,10 +16,11 @@ from redis.exceptions import ResponseError
 
 from bot.models import Thread
 from bot.store.backup_file import KeyLine, UnusableBackup, Writer, read_header, read_lines, writing
-from bot.store.backup_pages import PAGE, pages
+from bot.store.backup_pages import pages
 from bot.store.cluster import Cluster
 from bot.store.connection import ASIDE_SECONDS, Connection
 from bot.store.keys import Keys
+from bot.store.scanning import PAGE, scan
 from bot.store.scripts import Call
 
 T = TypeVar("T")
@@ -191,14 +192,8 @@ class Backup:
 
     async def _scan(self) -> AsyncIterator[list[str]]:
         """All keys of the bot, page by page; some more than once."""
-        cursor = "0"
-        while True:
-            cursor, found = await self._connection.execute(
-                *("SCAN", cursor, "MATCH", self._keys.escaped("*"), "COUNT", PAGE)
-            )
+        async for found in scan(self._connection, "SCAN", match=self._keys.escaped("*")):
             yield list(dict.fromkeys(found))
-            if str(cursor) == "0":
-                break
 
     async def _server(self) -> str:
         """The server that is scanned. Raises UnusableBackup if a part of our keys is elsewhere."""

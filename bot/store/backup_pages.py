@@ -4,9 +4,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from bot.store.connection import Connection
+from bot.store.scanning import PAGE, scan
 
-PAGE = 500
-"""Keys or values in one request."""
 SCANS = {"hash": "HSCAN", "set": "SSCAN", "zset": "ZSCAN"}
 
 
@@ -17,8 +16,9 @@ async def pages(connection: Connection, key: str, type_: str) -> AsyncIterator[l
         if value is not None:
             yield [value]
     elif type_ in SCANS:
-        async for values in _scanned(connection, SCANS[type_], key):
-            yield values
+        async for found in scan(connection, SCANS[type_], key):
+            if values := _flat(found):
+                yield values
     elif type_ == "list":
         start = 0
         while values := await connection.execute("LRANGE", key, start, start + PAGE - 1):
@@ -29,16 +29,6 @@ async def pages(connection: Connection, key: str, type_: str) -> AsyncIterator[l
         while found := await connection.execute("XRANGE", key, after, "+", "COUNT", PAGE):
             yield [part for id_, fields in found for part in (id_, _flat(fields))]
             after = f"({found[-1][0]}"
-
-
-async def _scanned(connection: Connection, scan: str, key: str) -> AsyncIterator[list[Any]]:
-    cursor = "0"
-    while True:
-        cursor, found = await connection.execute(scan, key, cursor, "COUNT", PAGE)
-        if values := _flat(found):
-            yield values
-        if str(cursor) == "0":
-            break
 
 
 def _flat(found: Any) -> list[Any]:

@@ -8,9 +8,9 @@ from bot.models import Thread, decode, encode
 from bot.store.connection import Connection
 from bot.store.corrupt import read_each
 from bot.store.keys import Keys
+from bot.store.scanning import scan
 
 LATEST_SECONDS = 90 * 86400
-SCANNED = 500
 
 Vote = Literal["positive", "negative"]
 
@@ -66,14 +66,8 @@ class FeedbackBook:
 
     async def _all(self) -> dict[str, Feedback]:
         found: dict[str, str] = {}
-        cursor = "0"
-        while True:
-            cursor, page = await self._connection.execute(
-                "HSCAN", self._keys.feedback, cursor, "COUNT", SCANNED
-            )
+        async for page in scan(self._connection, "HSCAN", self._keys.feedback):
             found |= page
-            if str(cursor) == "0":
-                break
         return {
             field: feedback
             for (field, _), feedback in read_each(self._keys.feedback, found.items(), _parse)

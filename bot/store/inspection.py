@@ -15,6 +15,7 @@ from bot.store.inbox import Inbox
 from bot.store.keys import Keys
 from bot.store.records import decode_line
 from bot.store.routing import MAX_MOVES
+from bot.store.scanning import scan
 from bot.store.steps import approval_step, decision_step
 
 SCAN_COUNT = 5000
@@ -98,18 +99,14 @@ class Inspection:
 
     async def _teams_of(self, channel_id: str, thread_ts: str, ts: str) -> set[str]:
         places = {f":{channel_id}:{thread_ts}", f":{channel_id}:{ts or thread_ts}"}
-        prefix, found, cursor = self._keys.name(""), set[str](), "0"
+        prefix, found = self._keys.name(""), set[str]()
         pattern = self._keys.escaped(f"*:{channel_id}:*")
-        while True:
-            cursor, names = await self._connection.execute(
-                "SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_COUNT
-            )
+        async for names in scan(self._connection, "SCAN", match=pattern, count=SCAN_COUNT):
             for name in map(str, names):
                 if any(name.endswith(place) for place in places):
                     team = name.removeprefix(prefix).split(":")[-3:-2]
                     found.update(team)
-            if str(cursor) == "0":
-                return found
+        return found
 
     async def _look(self, thread: Thread, ts: str, dead: Sequence[DeadLetter]) -> Findings:
         keys, state, ts = self._keys, await self._inbox.state(thread), await self._moved(thread, ts)

@@ -5,19 +5,15 @@ from bot.models import Thread
 from bot.store.connection import Connection
 from bot.store.corrupt import read_each
 from bot.store.keys import Keys
+from bot.store.scanning import scan
 from bot.store.scripts import Call
 from bot.telemetry.log import log
-
-SCANNED = 500
 
 
 async def recover_places(connection: Connection, keys: Keys) -> None:
     """Make every thread ready that has messages and is neither ready nor due later."""
-    cursor, recovered = "0", 0
-    while True:
-        cursor, found = await connection.execute(
-            *("SCAN", cursor, "MATCH", keys.inboxes, "COUNT", SCANNED)
-        )
+    recovered = 0
+    async for found in scan(connection, "SCAN", match=keys.inboxes):
         names = [keys.thread_of(name) for name in found]
         threads = [thread for _, thread in read_each(keys.ready, names, Thread.parse)]
         recovered += sum(
@@ -26,8 +22,6 @@ async def recover_places(connection: Connection, keys: Keys) -> None:
                 [Call(thread, args={"name": thread.key}) for thread in threads],
             )
         )
-        if str(cursor) == "0":
-            break
     await connection.execute("DEL", keys.recover)
     if recovered:
         log.warning("places_recovered", threads=recovered)

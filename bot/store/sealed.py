@@ -8,6 +8,7 @@ from bot.errors import ConfigError
 from bot.sealing import Keyring, Unreadable
 from bot.store.connection import Connection
 from bot.store.keys import Keys
+from bot.store.scanning import scan
 from bot.store.scripts import Call
 from bot.telemetry.log import log
 
@@ -154,11 +155,6 @@ class Sealed:
         return [int(reply) for reply in await self._connection.run_many("reseal", calls)]
 
     async def _pages(self, kind: Kind) -> AsyncIterator[list[tuple[str, str]]]:
-        cursor = "0"
-        while True:
-            cursor, page = await self._connection.execute(
-                "HSCAN", self._keys.sealed(kind), cursor, "COUNT", PAGE
-            )
+        key = self._keys.sealed(kind)
+        async for page in scan(self._connection, "HSCAN", key, count=PAGE):
             yield list(page.items())
-            if str(cursor) == "0":
-                return

@@ -10,10 +10,9 @@ from bot.store.dead import DeadLetters
 from bot.store.feedback import FeedbackBook
 from bot.store.inbox import Inbox
 from bot.store.keys import Keys
+from bot.store.scanning import scan
 from bot.store.sealed import KINDS, Sealed
 from bot.store.workspace_settings import KEY_KIND
-
-SCANNED = 500
 
 
 class TeamData:
@@ -85,11 +84,5 @@ class TeamData:
         return [thread for _, thread in found]
 
     async def _scan(self, pattern: str) -> AsyncIterator[list[str]]:
-        cursor = "0"
-        while True:
-            cursor, names = await self._connection.execute(
-                "SCAN", cursor, "MATCH", self._keys.escaped(pattern), "COUNT", SCANNED
-            )
+        async for names in scan(self._connection, "SCAN", match=self._keys.escaped(pattern)):
             yield list(names)
-            if str(cursor) == "0":
-                return
