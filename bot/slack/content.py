@@ -23,8 +23,14 @@ MOST_FILES = 50
 DEEPEST = 4
 """Levels of forwarded messages within forwarded messages."""
 
-NO_PREVIEW = "[no preview available]"
-"""Slack's fallback for an attachment that consists of blocks."""
+FALLBACKS = frozenset(
+    {
+        "[no preview available]",
+        "This content can't be displayed.",
+        "This message contains interactive elements.",
+    }
+)
+"""Slack's own texts in place of blocks, for clients that cannot show these."""
 
 _FORMATTING = str.maketrans("", "", "*_~`")
 _WORD = re.compile(r"\w+")
@@ -93,7 +99,7 @@ def _own(message: Payload, *, by_app: bool) -> str:
     short summary.
     """
     text, lines = string(message.get("text")), block_lines(message.get("blocks"))
-    if text.strip() == NO_PREVIEW:
+    if text.strip() in FALLBACKS:
         text = ""
     if not lines or not text.strip():
         return "\n".join(lines) or text
@@ -190,7 +196,7 @@ def _messages(attachment: Payload) -> list[Payload]:
 
 def _fallback(attachment: Payload) -> str:
     fallback = string(attachment.get("fallback")).strip()
-    return "" if fallback == NO_PREVIEW else fallback
+    return "" if fallback in FALLBACKS else fallback
 
 
 def _transcripts(message: Payload) -> Iterator[str]:

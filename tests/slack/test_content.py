@@ -206,6 +206,18 @@ NOTHING = "[no preview available]"
             "",
         ),
         (
+            {"text": "This content can't be displayed.", "blocks": [mrkdwn(DISK)]},
+            DISK,
+        ),
+        (
+            {
+                "text": "This message contains interactive elements.",
+                "blocks": [mrkdwn(DISK)],
+                "bot_id": "B1",
+            },
+            DISK,
+        ),
+        (
             {
                 "blocks": [
                     {"type": "card_of_2027", "title": {"text": "New"}, "p": [{"body": "kind"}]}
