@@ -19,12 +19,13 @@ YES_NO = {"0": texts.YES, "1": texts.NO}
 
 
 def read_form(schema: Payload) -> tuple[Field, ...]:
-    """The fields of a schema. Raises UnsupportedForm."""
-    properties = schema.get("properties")
+    """The fields of a schema; none if a tool only asks for a confirmation. Raises
+    UnsupportedForm."""
+    properties = schema.get("properties", {})
     if schema.get("type") != "object" or not isinstance(properties, Mapping):
         raise UnsupportedForm("not an object")
-    if not 0 < len(properties) <= MOST_FIELDS:
-        raise UnsupportedForm("too many fields" if properties else "no fields")
+    if len(properties) > MOST_FIELDS:
+        raise UnsupportedForm("too many fields")
     required = schema.get("required")
     names = required if isinstance(required, list) else []
     fields = tuple(

@@ -21,6 +21,7 @@ from tests.world import GROWING, PATIENCE, World, open_world
 
 TIMING = GROWING
 ORDER = calling(Call("shop__order", '{"item": "tea"}'))
+CLEAR = calling(Call("shop__clear", "{}"))
 PAY = calling(Call("shop__pay", "{}"))
 FILLED = {"field0": "Ada", "field1": "3", "field2": "1", "field3": "0"}
 
@@ -159,6 +160,19 @@ async def test_a_question_without_an_answer_is_cancelled(
         words = "Expired" if end == "expired" else "Withdrawn"
         assert words in shown(cards(world, root)[0])
     assert ordered(orders) == []
+
+
+async def test_a_question_without_fields_is_a_confirmation(open_shop: OpenTools) -> None:
+    async with open_shop() as world:
+        world.fake.answer = [CLEAR, "Deleted."]
+        root, asked = await ask(world, "@bot delete all")
+        assert "Are you sure?" in shown(asked)
+        alice = world.slack.user("alice")
+        await alice.clicks("#general", asked.ts, card.ANSWER)
+        await alice.submits({})
+        assert await answers(world, root) == ["Deleted."]
+        assert "deletion: accept" in outputs(world)[0]
+        assert f"Answered by <@{alice.id}>" in shown(cards(world, root)[0])
 
 
 async def test_a_visited_address_is_confirmed_by_its_requester(open_shop: OpenTools) -> None:

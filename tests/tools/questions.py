@@ -7,6 +7,7 @@ from mcp.server.mcpserver import Context, Elicit, MCPServer, RequestStateSecurit
 from mcp_types import (
     CallToolResult,
     ElicitRequest,
+    ElicitRequestFormParams,
     ElicitRequestURLParams,
     InputRequiredResult,
     TextContent,
@@ -28,8 +29,8 @@ class Order(BaseModel):
 
 
 def build(orders: Path, address: str = "https://pay.example.com/now") -> MCPServer[Any]:
-    """The server: `order` asks for a form, `pay` for a visit to `address`. Orders are appended to a
-    file. What it asks survives its own end."""
+    """The server: `order` asks for a form, `clear` for a confirmation, `pay` for a visit to
+    `address`. Orders are appended to a file. What it asks survives its own end."""
     server = MCPServer("shop", request_state_security=RequestStateSecurity(keys=[KEY]))
 
     async def details(item: str) -> Elicit[Order]:
@@ -51,5 +52,16 @@ def build(orders: Path, address: str = "https://pay.example.com/now") -> MCPServ
             return InputRequiredResult(input_requests={"visit": ElicitRequest(params=params)})
         text = str(getattr(answers["visit"], "action", ""))
         return CallToolResult(content=[TextContent(text=f"payment: {text}")])
+
+    @server.tool(annotations=READ)
+    def clear(context: Context) -> CallToolResult | InputRequiredResult:
+        """Delete all orders."""
+        answers = context.input_responses or {}
+        if "sure" not in answers:
+            nothing: dict[str, Any] = {"type": "object", "properties": {}}
+            params = ElicitRequestFormParams(message="Are you sure?", requested_schema=nothing)
+            return InputRequiredResult(input_requests={"sure": ElicitRequest(params=params)})
+        text = str(getattr(answers["sure"], "action", ""))
+        return CallToolResult(content=[TextContent(text=f"deletion: {text}")])
 
     return server
