@@ -177,10 +177,11 @@ class Listeners:
 
     async def _act_at_once(self, message: Message, routed: Routed) -> None:
         """Do what cannot wait for the message's turn."""
-        if message.kind == "reset":
-            user_id, team_id = message.user_id, message.user_team_id
-            if not await self._rights.reset_refusal(message.thread, user_id, team_id):
-                await self._store.inbox.interrupt(message.thread, "reset", user_id, team_id)
+        person = message.user_id, message.user_team_id
+        if message.kind == "reset" and not await self._rights.reset_refusal(
+            message.thread, *person
+        ):
+            await self._store.inbox.interrupt(message.thread, "reset", *person)
         elif message.kind == "stop":
             await self._stop(message, routed)
         elif routed.suspended:

@@ -36,6 +36,7 @@ EXTERNAL_CONTENT = (
 WITHDRAWN = {
     "message": "a new message came",
     "edit": "the question was edited",
+    "deletion": "a message was deleted",
     "stop": "the answer was stopped",
     "reset": "the conversation was reset",
 }

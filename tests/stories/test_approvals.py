@@ -317,6 +317,22 @@ async def test_after_a_withdrawal_the_model_is_informed_and_the_thread_continues
     assert effects(counts) == []
 
 
+async def test_a_deletion_withdraws_the_card_with_its_reason(
+    open_tools: OpenTools, counts: Path
+) -> None:
+    async with open_tools() as world:
+        world.fake.answer = ["First.", WRITE, "Not written."]
+        root = await world.ask("#general", "@bot first")
+        alice = world.slack.user("alice")
+        await alice.says("#general", "write", thread_ts=root)
+        await suspended(world, root)
+        await alice.deletes("#general", root)
+        await world.slack.wait_for(lambda: not is_open(cards(world, root)[0]), PATIENCE)
+        assert texts.WITHDRAWN["deletion"] in shown(cards(world, root)[0])
+        await world.rests("#general", root)
+    assert effects(counts) == []
+
+
 async def test_messages_of_others_wait_behind_the_card_in_order(
     open_tools: OpenTools, counts: Path
 ) -> None:
@@ -531,12 +547,15 @@ async def test_a_call_that_a_person_denied_is_not_run_by_a_policy_or_grant_that_
     assert effects(counts) == []
 
 
-async def test_who_writes_behind_a_card_is_told_what_it_waits_for(open_tools: OpenTools) -> None:
+@pytest.mark.parametrize("text", ["@bot hello", "@bot reset"])
+async def test_who_writes_behind_a_card_is_told_what_it_waits_for(
+    open_tools: OpenTools, text: str
+) -> None:
     async with open_tools() as world:
         world.fake.answer = [WRITE, "Written."]
         root, _ = await ask(world)
         bob = world.slack.user("bob")
-        await bob.says("#general", "@bot hello", thread_ts=root)
+        await bob.says("#general", text, thread_ts=root)
         await world.slack.wait_for(lambda: bob.ephemerals("#general"), PATIENCE)
         assert bob.ephemerals("#general")[0].text == texts.WAITS_BEHIND
         assert session(world, root) == "suspended"

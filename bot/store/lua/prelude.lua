@@ -314,7 +314,8 @@ local function store_message(place, user, ts, message, marks, seen_seconds, valu
       end
     end
     if redis.call('HGET', thread, 'requester') == user then
-      withdraw_approvals(thread, place.turn, place.ready, place.later, name, 'message')
+      local reason = kind_of(message) == 'retract' and 'deletion' or 'message'
+      withdraw_approvals(thread, place.turn, place.ready, place.later, name, reason)
     end
   end
   for _, mark in ipairs(marks) do
