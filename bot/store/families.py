@@ -21,12 +21,12 @@ class Family:
 
 
 FAMILIES = {
-    "ready": Family("stream", "threads to be answered", "for ever", "one entry per busy thread"),
-    "later": Family("zset", "threads by when they come back", "for ever", "one per busy thread"),
+    "ready": Family("stream", "threads to be answered", "forever", "one entry per busy thread"),
+    "later": Family("zset", "threads by when they come back", "forever", "one per busy thread"),
     "interrupts": Family("hash", "stops and resets by thread", "end of the turn", "busy threads"),
     "workers": Family("zset", "workers by the end of their lease", "a day after it", "workers"),
-    "pulse": Family("hash", "first and last heartbeat", "for ever", "8 fields"),
-    "epoch": Family("string", "random value, new after a loss of data", "for ever", "one value"),
+    "pulse": Family("hash", "first and last heartbeat", "forever", "8 fields"),
+    "epoch": Family("string", "random value, new after a loss of data", "forever", "one value"),
     "circuits": Family("hash", "circuit breakers by dependency", "1 min healthy", "dependencies"),
     "parked": Family("zset", "threads that wait for a dependency", "7 days", "busy threads"),
     "dead": Family("hash", "dead letters", "until retried or dropped", "newest 10,000"),
@@ -36,9 +36,9 @@ FAMILIES = {
     "idle": Family("zset", "conversations by last use", "BOT_RETENTION_DAYS", "conversations"),
     "orphans": Family("zset", "remote conversations to delete", "until deleted", "conversations"),
     "unconfirmed": Family("hash", "who waits for a deletion", "until confirmed", "conversations"),
-    "settings": Family("list", "versions of a channel's settings", "for ever", "50 versions"),
-    "channels": Family("set", "channels with settings, by team", "for ever", "channels"),
-    "channel": Family("hash", "what routing needs of a channel's settings", "for ever", "1 field"),
+    "settings": Family("list", "versions of a channel's settings", "forever", "50 versions"),
+    "channels": Family("set", "channels with settings, by team", "forever", "channels"),
+    "channel": Family("hash", "what routing needs of a channel's settings", "forever", "1 field"),
     "inbox": Family("hash", "messages of a busy thread by ts", "until answered", "1,000 messages"),
     "speakers": Family(
         "hash", "newest ts by person in a thread", "90 days", "people in a thread", expires=True
@@ -71,7 +71,7 @@ FAMILIES = {
     "latest": Family(
         "string", "turn of a thread's last answer", "90 days", "one value", expires=True
     ),
-    "greeted": Family("set", "people who were greeted, by team", "for ever", "people"),
+    "greeted": Family("set", "people who were greeted, by team", "forever", "people"),
     "seen": Family("string", "a delivered message", "26 hours", "one value", expires=True),
     "pace": Family("string", "token bucket", "until it is full again", "one value", expires=True),
     "places": Family("zset", "who waits for a token", "until served", "busy threads", expires=True),
@@ -82,7 +82,7 @@ FAMILIES = {
     "used": Family(
         "set", "days and channels of a person", "400 days", "days and channels", expires=True
     ),
-    "teams": Family("set", "teams with usage", "for ever", "teams"),
+    "teams": Family("set", "teams with usage", "forever", "teams"),
     "spent": Family("hash", "sums of a day or month", "70 days", "6 fields", expires=True),
     "top": Family("zset", "who used most in a month", "400 days", "people, channels", expires=True),
     "requests": Family("string", "requests of a minute", "2 minutes", "one value", expires=True),
@@ -103,16 +103,16 @@ FAMILIES = {
     "roster": Family(
         "zset", "workers that serve a server's shards", "8 s", "workers", expires=True
     ),
-    "shards": Family("string", "number of shards and of servers", "for ever", "one value"),
+    "shards": Family("string", "number of shards and of servers", "forever", "one value"),
     "recover": Family(
         "string", "places of threads were lost", "until recovered", "one value", expires=True
     ),
     "audit": Family("stream", "the audit trail of tool calls", "BOT_AUDIT_DAYS", "tool calls"),
-    "audit_head": Family("string", "hash of the newest audit line", "for ever", "one value"),
+    "audit_head": Family("string", "hash of the newest audit line", "forever", "one value"),
     "hold": Family("string", "since when a legal hold is on", "until it ends", "one value"),
     "held": Family("hash", "deletions that wait for its end", "until carried out", "deletions"),
     "sealed": Family("hash", "encrypted secrets of a kind", "until removed", "owners"),
-    "workspace": Family("list", "versions of a workspace's settings", "for ever", "50 versions"),
+    "workspace": Family("list", "versions of a workspace's settings", "forever", "50 versions"),
     "installed": Family(
         "hash", "states of installations", "BOT_UNINSTALL_DAYS after the removal", "workspaces"
     ),

@@ -151,7 +151,7 @@ class McpServer:
         try:
             async with asyncio.timeout(self.config.timeout):
                 # Not `call_tool`: it checks results against schemas of the server, whose patterns
-                # may take for ever, and then loses the result of a call that took effect.
+                # may take forever, and then loses the result of a call that took effect.
                 found = await client.session.send_request(
                     request, _RESULT, request_read_timeout_seconds=self.config.timeout
                 )

@@ -44,7 +44,7 @@ async def _flap(deployment: Deployment, seconds: float) -> None:
 
 
 async def _lose_runs(deployment: Deployment, seconds: float) -> None:
-    """The server restarts: it breaks all streams, and shows its runs as in progress for ever."""
+    """The server restarts: it breaks all streams, and shows its runs as in progress forever."""
     await deployment.slack.wait_for(lambda: deployment.fake.working)
     for work in deployment.fake.working:
         work.lose()

@@ -269,4 +269,4 @@ def test_every_family_documents_its_bound() -> None:
     for name, family in FAMILIES.items():
         assert family.bound, name
         assert family.lifetime, name
-        assert not (family.expires and family.lifetime == "for ever"), name
+        assert not (family.expires and family.lifetime == "forever"), name

@@ -1,6 +1,6 @@
 """A bot whose event loop is blocked by a question: `python -m tests.ops.blocked KIND SECONDS`.
 
-KIND `sleep` blocks for SECONDS; `regex` holds the GIL for ever.
+KIND `sleep` blocks for SECONDS; `regex` holds the GIL forever.
 """
 
 import asyncio

@@ -157,7 +157,7 @@ async def test_forget_me_says_what_it_waits_for(world: World) -> None:
 async def test_forget_me_does_not_wait_for_a_run_that_the_server_has_lost(
     ai_world: World,
 ) -> None:
-    """The server shows the run as in progress for ever, even after it was cancelled."""
+    """The server shows the run as in progress forever, even after it was cancelled."""
     world, alice = ai_world, ai_world.slack.user("alice")
     world.fake.options.cancels = False
     world.fake.answer = [held("never to be seen")]

@@ -20,7 +20,7 @@ class ToolSettings:
         "of a file; empty: nowhere.",
     )
     bot_audit_days: int = Field(
-        400, ge=0, description="Days for which the audit trail of tool calls is kept; 0: for ever."
+        400, ge=0, description="Days for which the audit trail of tool calls is kept; 0: forever."
     )
     bot_dlp_rules: Path | None = Field(
         None,

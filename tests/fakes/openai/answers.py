@@ -150,7 +150,7 @@ def slow(answer: Answer | str, seconds: float, queued: float = 0) -> Answer:
 
 
 def never() -> Answer:
-    """Works for ever; a run expires at the end of its lifetime."""
+    """Works forever; a run expires at the end of its lifetime."""
     return held("")
 
 
