@@ -13,7 +13,7 @@ from bot.worker.active import ActiveThread
 
 
 @pytest.mark.parametrize("error", [Retry("slack"), ValueError("a bug")], ids=["down", "bug"])
-async def test_a_check_that_fails_lets_nothing_take_effect_and_is_repeated(
+async def test_a_failed_check_has_no_effect_and_is_repeated(
     error: Exception,
 ) -> None:
     outcomes: list[Exception | None] = [error, None]

@@ -68,7 +68,7 @@ async def test_all_rules_that_match_are_named() -> None:
     assert found == "a credit card number, a US social security number"
 
 
-async def test_a_rule_that_takes_too_long_lets_nothing_through(tmp_path: Path) -> None:
+async def test_a_slow_rule_fails_closed(tmp_path: Path) -> None:
     rules = Rules(load_rules(rules_of(tmp_path, "[slow]\npattern = '^(a|aa)+$'")), 0.2)
     began = time.monotonic()
     found = await rules.find(["a" * 5_000 + "!", "harmless"])
@@ -127,7 +127,7 @@ async def test_the_service_is_asked_once_for_a_text(service: FakeService) -> Non
         (200, b'{"refused": [' + b" " * 1_100_000 + b"]}"),
     ],
 )
-async def test_any_other_answer_lets_nothing_through(
+async def test_any_other_answer_fails_closed(
     service: FakeService, status: int, body: bytes | None
 ) -> None:
     service.status, service.body = status, body
@@ -136,7 +136,7 @@ async def test_any_other_answer_lets_nothing_through(
             await dlp.find(["fine"])
 
 
-async def test_a_service_that_does_not_answer_lets_nothing_through(service: FakeService) -> None:
+async def test_a_service_that_does_not_answer_fails_closed(service: FakeService) -> None:
     service.delay = 30
     given = settings(bot_dlp_url=service.url, bot_dlp_timeout=0.1)
     async with open_dlp(given, lambda _: nullcontext()) as dlp:

@@ -105,7 +105,7 @@ async def test_a_vote_of_an_unknown_person_is_not_stored(world: World) -> None:
     assert "try again" in words(alice.ephemerals("#general")[-1])
 
 
-async def test_a_person_whom_the_settings_name_needs_no_look_up(
+async def test_a_person_named_in_the_settings_needs_no_look_up(
     redis_url: str, tmp_path: Path
 ) -> None:
     async with open_world(redis_url, tmp_path) as world:

@@ -342,7 +342,7 @@ async def test_failures_of_slack_are_not_blamed_on_the_connection(
     assert words in finding.fix
 
 
-async def test_admins_whom_slack_does_not_know_are_named(slack: LocalSlack) -> None:
+async def test_admins_unknown_to_slack_are_reported(slack: LocalSlack) -> None:
     alice = slack.user("alice").id
     found = await examine_slack(slack, bot_admins=f"{alice}, U0NOBODY")
     assert found["admins"].level == "warning"

@@ -114,7 +114,7 @@ async def test_while_slack_refuses_the_refresh_the_old_token_works_to_its_end(
         assert await harness.stored() == harness.installation
 
 
-async def test_an_ended_token_that_cannot_be_refreshed_is_an_outage_of_its_workspace(
+async def test_an_expired_token_that_cannot_be_refreshed_is_an_outage_of_its_workspace(
     store: Store,
 ) -> None:
     async with open_harness(store, -1) as harness:

@@ -354,7 +354,7 @@ async def test_who_asked_for_the_end_of_a_turn_is_known_once_each(store: Store) 
     assert await inbox.asked(thread()) is None
 
 
-async def test_an_ignored_interrupt_is_gone_and_a_later_one_counts(store: Store) -> None:
+async def test_an_ignored_interrupt_is_removed_and_a_later_one_counts(store: Store) -> None:
     inbox = store.inbox
     await deliver(store, "1.0")
     await take_one(store)

@@ -26,7 +26,7 @@ async def guarded(redis_url: str, tmp_path: Path) -> AsyncIterator[World]:
         yield world
 
 
-async def test_guests_and_outsiders_are_told_once_in_a_thread(guarded: World) -> None:
+async def test_guests_and_outsiders_get_one_refusal_per_thread(guarded: World) -> None:
     for who, reason in (("gina", GUEST), ("olaf", OUTSIDER)):
         root = await guarded.ask("#general", "@bot hello", who=who)
         (answer,) = await guarded.replies("#general", root)
@@ -48,7 +48,7 @@ async def test_messages_of_a_guest_do_not_reach_the_model(guarded: World) -> Non
     assert answers[2] == "turn 2: hello | alice: more"
 
 
-async def test_denied_people_are_told_whom_to_ask(redis_url: str, tmp_path: Path) -> None:
+async def test_a_refusal_names_a_person_to_ask(redis_url: str, tmp_path: Path) -> None:
     async with open_world(redis_url, tmp_path) as world:
         alice, bob = world.slack.user("alice"), world.slack.user("bob")
     rules: dict[str, Any] = {"bot_admins": alice.id, "bot_deny_people": bob.id}

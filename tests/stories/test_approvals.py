@@ -548,7 +548,7 @@ async def test_a_call_that_a_person_denied_is_not_run_by_a_policy_or_grant_that_
 
 
 @pytest.mark.parametrize("text", ["@bot hello", "@bot reset"])
-async def test_who_writes_behind_a_card_is_told_what_it_waits_for(
+async def test_a_message_behind_a_card_is_answered_with_the_reason_why_it_waits(
     open_tools: OpenTools, text: str
 ) -> None:
     async with open_tools() as world:

@@ -258,7 +258,9 @@ async def test_every_event_is_acknowledged_before_any_answer_and_answered_once_u
         assert len(await world.replies(*thread)) == 1
 
 
-async def test_after_a_loss_of_data_slack_is_asked_whose_an_old_thread_is(world: World) -> None:
+async def test_after_a_loss_of_data_slack_is_asked_who_takes_part_in_an_old_thread(
+    world: World,
+) -> None:
     ours = await world.ask("#general", "@bot hi")
     theirs = await world.slack.user("alice").says("#general", "just between us")
     await world.bot.store.redis.delete(*[key async for key in world.bot.store.redis.scan_iter("*")])

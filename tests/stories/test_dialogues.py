@@ -236,7 +236,7 @@ async def test_the_status_is_set_at_once_and_always_cleared(world: World) -> Non
     assert world.slack.agent_thread("#general", root).status == ""
 
 
-async def test_model_text_pings_nobody(world: World) -> None:
+async def test_model_text_pings_no_one(world: World) -> None:
     alice = world.slack.user("alice")
     world.fake.answer = [f"<!channel> <!here> <@{alice.id}> look, 1 < 2 & 3 > 2"]
     root = await world.ask("#general", "@bot shout")

@@ -117,7 +117,7 @@ async def test_the_page_sends_people_to_slack_only(deployment: Deployment) -> No
     assert (status, location) == (200, "")
 
 
-async def test_a_slack_or_redis_that_is_down_is_said_and_the_next_try_works(
+async def test_an_outage_of_slack_or_redis_is_reported_and_the_next_try_works(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     browser = deployment.browser()

@@ -226,7 +226,7 @@ async def test_jobs_of_a_redis_that_came_back_with_an_older_state_send_nothing_t
     assert len(letters(world, "alice")) == len(names) + 1
 
 
-async def test_a_result_whose_delivery_slack_did_not_confirm_comes_once(world: World) -> None:
+async def test_an_unconfirmed_result_is_sent_once(world: World) -> None:
     await world.ask("#general", "@bot about cats")
     for method in ("chat.postMessage", "files.completeUploadExternal"):
         world.slack.faults.drop(method, after_effect=True)

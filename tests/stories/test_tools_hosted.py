@@ -84,7 +84,7 @@ async def test_a_denied_call_is_denied_at_the_server(world: World) -> None:
     assert (response["approve"], "too early" in response["reason"]) == (False, True)
 
 
-async def test_a_stop_denies_it_and_the_thread_goes_on(world: World) -> None:
+async def test_a_stop_denies_it_and_the_thread_continues(world: World) -> None:
     world.fake.answer = wrote()
     root, _ = await ask(world)
     await world.slack.user("alice").says("#general", "stop", thread_ts=root)
