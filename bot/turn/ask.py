@@ -15,7 +15,7 @@ from bot.turn.batch import Request, account_owner
 from bot.turn.calling import Calling
 from bot.turn.conversation import converse, start_over
 from bot.turn.files_in import FileFallback, load_files
-from bot.turn.files_out import fetch, fit, snippets
+from bot.turn.files_out import attach, fetch
 from bot.turn.interrupt import Interrupt
 from bot.turn.reordering import is_restarted
 from bot.turn.reruns import Reruns
@@ -134,9 +134,8 @@ async def _finish(turn: Turn, services: Services, ended: Ended, interrupt: Inter
     if run is None:
         return Answer(stopped(update.text), outcome="cancelled", reason=interrupt.reason)
     files = await fetch(turn, services.engine, services.files, ended.files)
-    files += await snippets(turn, services.files, update.text)
-    text, whole = await fit(turn, services.files, update.text, services.answer_messages)
-    files += whole
+    text, attached = await attach(turn, services.files, update.text, services.answer_messages)
+    files += attached
     text = text if text.strip() or not files else HERE
     return Answer(
         stopped(text) if cancelled else text,

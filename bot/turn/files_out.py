@@ -1,5 +1,6 @@
 """Files that the model made: fetched immediately and posted in the thread."""
 
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
@@ -7,10 +8,11 @@ from bot.engines import Engine
 from bot.errors import BotError, RateLimited, StoreUnavailable, Superseded
 from bot.models import MadeFile, Run, Thread
 from bot.slack.files import Files, NotTaken
+from bot.slack.markdown.bounds import CODE_WORK, WORK, affordable, layout_work, parsing_work
 from bot.slack.markdown.clean import clean
 from bot.slack.markdown.code import code_blocks
 from bot.slack.markdown.reasoning import split_reasoning
-from bot.slack.markdown.render import in_thread
+from bot.slack.markdown.render import in_thread, render
 from bot.slack.markdown.split import LIMIT, MAX_BLOCKS, parts
 from bot.store import steps
 from bot.store.journal import Turn
@@ -21,6 +23,11 @@ from bot.texts.answers import REST_ATTACHED, REST_LEFT_OUT
 MOST_FILES = 10
 SNIPPET_CHARS = 10_000
 """Code of at least this length is also attached as a file."""
+_LONGEST_REST = 1_000
+"""Characters of an incomplete last line that are left out."""
+_LONGER = re.compile(r"[*~@\]$]|https?:")
+_LESS = 0.9
+"""The share of the text that should fit that is tried."""
 ENDINGS = {
     "bash": "sh",
     "c": "c",
@@ -73,10 +80,19 @@ async def fetch(
     return tuple(ids)
 
 
-async def snippets(turn: Turn, files: Files, text: str) -> tuple[str, ...]:
+async def attach(turn: Turn, files: Files, text: str, messages: int) -> tuple[str, tuple[str, ...]]:
+    """The part of a text that fits into this number of messages, and the ids of its files: long
+    code, and all of the text if it does not fit."""
+    answer = await in_thread(without_reasoning, text)
+    code = await snippets(turn, files, answer)
+    shown, whole = await fit(turn, files, text, answer, messages)
+    return shown, (*code, *whole)
+
+
+async def snippets(turn: Turn, files: Files, answer: str) -> tuple[str, ...]:
     """Upload the answer's long code as files, because it is split in messages."""
     ids = []
-    found = await in_thread(long_code, text)
+    found = await in_thread(long_code, answer)
     for index, (name, code) in enumerate(found[:MOST_FILES]):
 
         async def read(code: str = code) -> bytes:
@@ -86,15 +102,23 @@ async def snippets(turn: Turn, files: Files, text: str) -> tuple[str, ...]:
     return tuple(filter(None, ids))
 
 
-def long_code(text: str) -> list[tuple[str, str]]:
-    """Fenced code that is too long for one message, with file names; not that of the reasoning."""
-    if len(text) < SNIPPET_CHARS:
+def without_reasoning(text: str) -> str:
+    """The answer that follows the reasoning of a text."""
+    return split_reasoning(text).answer
+
+
+def long_code(answer: str) -> list[tuple[str, str]]:
+    """Fenced code that is too long for one message, with file names.
+
+    Code that begins very late, or is not complete where the search ends, has no file of its own.
+    """
+    if len(answer) < SNIPPET_CHARS:
         return []
-    answer = split_reasoning(text).answer
-    found = [block for block in code_blocks(answer) if len(block.code) >= SNIPPET_CHARS]
+    end = affordable(answer, parsing_work, CODE_WORK)
+    found = code_blocks(answer[:end], complete=end < len(answer))
     return [
         (f"code{number}.{ENDINGS.get(block.language.lower(), 'txt')}", block.code)
-        for number, block in enumerate(found, 1)
+        for number, block in enumerate((b for b in found if len(b.code) >= SNIPPET_CHARS), 1)
     ]
 
 
@@ -138,12 +162,15 @@ def missing(turn: Turn) -> list[str]:
     return turn.recall(steps.UNATTACHED) or []
 
 
-async def fit(turn: Turn, files: Files, text: str, messages: int) -> tuple[str, tuple[str, ...]]:
-    """The part of an answer that fits into this number of messages, and the file with all of it.
+async def fit(
+    turn: Turn, files: Files, text: str, answer: str, messages: int
+) -> tuple[str, tuple[str, ...]]:
+    """The part of a text that fits into this number of messages, and the file with all of it.
 
-    Returns the text itself and no file if it fits, or if the file could not be uploaded.
+    `answer` is the text without its reasoning. Returns the text itself and no file if it fits, or
+    if the file could not be uploaded.
     """
-    shown = await in_thread(first_messages, text, messages)
+    shown = await in_thread(first_messages, text, messages, answer)
     if shown == text:
         return text, ()
 
@@ -154,13 +181,13 @@ async def fit(turn: Turn, files: Files, text: str, messages: int) -> tuple[str, 
     return shown + (REST_ATTACHED if file_id else REST_LEFT_OUT), tuple(filter(None, [file_id]))
 
 
-def first_messages(text: str, messages: int) -> str:
+def first_messages(text: str, messages: int, answer: str | None = None) -> str:
     """The beginning of a text that fits into this number of messages, cut at a message boundary.
 
     Reasoning does not count. It stays before its answer, since citations are offsets into all of
-    the text.
+    the text. `answer` is the text without it, if that is known.
     """
-    answer = split_reasoning(text).answer
+    answer = without_reasoning(text) if answer is None else answer
     shown = _first_messages(answer, messages)
     if shown == answer:
         return text
@@ -168,10 +195,30 @@ def first_messages(text: str, messages: int) -> str:
 
 
 def _first_messages(text: str, messages: int) -> str:
+    """The same for an answer without reasoning. What is not shown is not parsed."""
     if len(text) <= LIMIT and len(text.splitlines()) <= MAX_BLOCKS // 2:
         return text
-    shown = parts(text[: (messages + 1) * LIMIT])
-    if len(shown) <= messages:
+    begin = text[: (messages + 1) * LIMIT]
+    shown = _cut(text, affordable(begin, layout_work, messages * WORK), messages)
+    while _may_grow(shown, messages) and (made := len(parts(render(shown)))) > messages:
+        shown = _cut(text, int(len(shown) * messages / made * _LESS), messages)
+    return shown
+
+
+def _cut(text: str, end: int, messages: int) -> str:
+    """At most `text[:end]`, in this number of messages; it ends with a line if possible."""
+    if end < len(text):
+        end = text.rfind("\n", max(1, end - _LONGEST_REST), end) + 1 or end
+    found = parts(text[:end])
+    if len(found) <= messages and end == len(text):
         return text
-    last = shown[messages - 1]
+    last = found[:messages][-1]
     return (text[: last.end] + last.closing).rstrip()
+
+
+def _may_grow(text: str, messages: int) -> bool:
+    """Whether a text may take more messages once it is rendered: tags may become lines, and other
+    marks get up to three characters longer."""
+    tags = text.count("<") + text.count(">")
+    marks = tags + len(_LONGER.findall(text))
+    return tags > messages * MAX_BLOCKS // 4 or len(text) + 3 * marks > messages * LIMIT

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot.slack.markdown.blocks import outline
+from bot.slack.markdown.bounds import WORK, layout_work
 from bot.slack.markdown.clean import clean
 from bot.slack.markdown.graphemes import size
 from bot.slack.markdown.render import LIMIT, parts, render
@@ -15,6 +16,7 @@ from bot.texts.answers import REST_ATTACHED
 from bot.timing import Timing
 from bot.turn.files_out import first_messages
 from tests.fakes.openai import Answer
+from tests.hostile.counting import counted
 from tests.slack.answers import HURRY, Wire, open_harness
 from tests.world import World, open_world, words
 
@@ -125,6 +127,63 @@ async def test_an_answer_without_anything_visible_is_reported_as_empty(
     async with open_harness(store) as harness:
         await harness.answer(INVISIBLE[shape], Wire(), step=9, streaming=streaming)
         assert "returned an empty answer" in harness.texts[0]
+
+
+GROWING = {
+    "angles": "<" * SIZE,
+    "line breaks": "> > a<br>" * (SIZE // 9),
+    "lists of HTML": "<ul><li>a</li></ul>" * (SIZE // 19),
+    "addresses": "<https://a.example|b>" * (SIZE // 21),
+    "tables of HTML": "<table>\n<tr><td>a\n</table>\n" * (SIZE // 27),
+}
+
+
+@pytest.mark.parametrize("shape", GROWING)
+def test_an_answer_that_grows_when_it_is_rendered_fits_its_messages_too(shape: str) -> None:
+    shown = first_messages(GROWING[shape], 1)
+    assert shown
+    assert len(parts(render(shown))) == 1
+
+
+HEAVY = {
+    "items": "- a\n",
+    "nested items": "- a\n  - b\n    - c\n",
+    "line ends": "a\r\nb\rc\n",
+    "separators": "a\x0cb\u2028",
+    "brackets": "[",
+    "daggers": "[1†",
+    "links": "[a](b",
+    "tables": "a|b\n-|-\n\n",
+}
+
+
+@pytest.mark.parametrize("shape", HEAVY)
+def test_the_work_for_an_answer_is_bounded_by_its_messages_and_not_by_its_length(
+    shape: str,
+) -> None:
+    """What is not shown is not laid out, and no message holds thousands of tiny lines."""
+    unit = HEAVY[shape]
+    small, large = (unit * (size // len(unit)) for size in (50_000, 200_000))
+    shown = first_messages(large, 1)
+    assert layout_work(shown) <= 1.1 * WORK
+    assert first_messages(small, 1) == shown
+    with counted() as few:
+        first_messages(small, 1)
+    with counted() as many:
+        first_messages(large, 1)
+    assert many.steps < 1.5 * few.steps
+
+
+def test_usual_long_answers_are_within_the_bound() -> None:
+    listing = "".join(f"    for index, item in enumerate(values[{n}]):\n" for n in range(260))
+    table = (
+        "| name | value |\n|---|---|\n"
+        + "| `a name` | **12** of [all](https://a.example) |\n" * 200
+    )
+    items = "".join(f"- **Point {n}**: it says `something`.\n" for n in range(300))
+    for text in (f"```python\n{listing}```\n", table, items, "A sentence. " * 950):
+        assert len(text) > 9_000
+        assert layout_work(text) <= 0.9 * WORK
 
 
 def test_the_note_below_a_cut_answer_is_outside_of_its_code() -> None:

@@ -17,6 +17,7 @@ import pytest
 
 import bot.slack.markdown as package
 from bot.models import Citation
+from bot.slack.markdown.bounds import affordable, layout_work, parsing_work
 from bot.slack.markdown.clean import clean, clean_so_far, reasoning
 from bot.slack.markdown.code import code_blocks
 from bot.slack.markdown.elements import flatten
@@ -133,6 +134,17 @@ SHAPES = {
     "headings": "# a\n",
     "setext": "a\n=\n",
     "rules": "---\n",
+    "mixed line ends": "a\r\nb\nc\r\r\n",
+    "separators": "a\x0cb\u2028c\x0b",
+    "fences in quotes in lists": "- > ```py\n  > a\n  > ```\n",
+    "small tables": "a|b\n-|-\n\n",
+    "all headings": "a\n=\nb\n-\nc\nd\n===\n",
+    "lazy lines": "> a\nb\n- c\nd\n",
+    "deep containers": "- > 1. > - > 1. a\n",
+    "tables in lists": "- | a |\n  |---|\n  | b |\n",
+    "lists behind tabs": "-\ta\n\t-\tb\n",
+    "empty items": "-\n",
+    "indented code": "    a\n\n",
 }
 PREFIXES = {
     "rows": "| a | b |\n|---|---|\n",
@@ -181,6 +193,7 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "flatten_so_far": lambda text: flatten(text, whole=False),
     "blocks": blocks,
     "escape_mrkdwn": escape_mrkdwn,
+    "bounds": lambda text: [affordable(text, work, 10**9) for work in (layout_work, parsing_work)],
     "sanitize": sanitize,
     "with_sources": _cite,
     "parts": lambda text: [part.text for part in parts(text, MESSAGE)],

@@ -37,6 +37,14 @@ def test_only_long_code_becomes_a_file() -> None:
     assert long_code(text) == [("code1.py", long), ("code2.txt", long)]
 
 
+def test_code_that_begins_after_very_much_text_or_is_incomplete_is_no_file() -> None:
+    """It is in the file with the whole answer: the search for code is bounded."""
+    long, items = "x = 1\n" * SNIPPET_CHARS, "- a\n" * 20_000
+    first = f"```python\n{long}```\n\n"
+    assert long_code(first + items + first) == [("code1.py", long)]
+    assert long_code(f"{first}```python\n{6 * long}```\n") == [("code1.py", long)]
+
+
 @pytest.mark.parametrize("unit", ["```a\n", "`", "~~~\n", "```\n~~~\n", "> ```\n"])
 def test_unclosed_fences_are_cheap(unit: str) -> None:
     begun = time.process_time()

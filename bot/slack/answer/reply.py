@@ -28,6 +28,7 @@ from bot.slack.answer.previous import PreviousAnswers
 from bot.slack.answer.rate_limits import RateLimits
 from bot.slack.answer.status import PermanentRefusals, Status
 from bot.slack.ephemerals import post_ephemeral
+from bot.slack.markdown.bounds import WORK, layout_work
 from bot.slack.markdown.clean import clean_so_far
 from bot.slack.markdown.graphemes import size
 from bot.slack.markdown.reasoning import has_reasoning
@@ -145,7 +146,7 @@ class Replies:
             shows=self._live,
             feedback=self._feedback,
             reasoning=self._reasoning,
-            most=self._messages * LIMIT,
+            messages=self._messages,
         )
         return status, live, reply
 
@@ -176,7 +177,7 @@ class Reply:
         shows: bool,
         feedback: bool,
         reasoning: bool,
-        most: int,
+        messages: int,
     ) -> None:
         self._turn = turn
         self._live = live
@@ -184,8 +185,8 @@ class Reply:
         self._shows = shows
         self._feedback = feedback
         self._reasoning = reasoning
-        self._most = most
-        self._measured = self._size = 0
+        self._messages = messages
+        self._measured = self._size = self._work = 0
         self.rated_ts = ""
         """The `ts` of the message with the feedback buttons, if there is one."""
 
@@ -205,10 +206,12 @@ class Reply:
         """Whether the answer so far may be shown."""
         text = clean_so_far(text) if has_reasoning(text) else text
         if len(text) < self._measured:
-            self._measured = self._size = 0
-        self._size += size(text[self._measured :])
+            self._measured = self._size = self._work = 0
+        added = text[self._measured :]
+        self._size += size(added)
+        self._work += layout_work(added)
         self._measured = len(text)
-        return self._size <= self._most
+        return self._size <= self._messages * LIMIT and self._work <= self._messages * WORK
 
     async def find_whole(self) -> tuple[FoundAnswer, ...]:
         """The complete answers to the messages of this turn that Slack holds."""

@@ -1,10 +1,14 @@
 """Removes text that is not meant for people from a model's answer; for posts, records and
 exports."""
 
+import re
+from collections.abc import Iterator
+
 from bot.slack.markdown.blocks import PROSE, outline
 from bot.slack.markdown.inline import Kind as Inline
 from bot.slack.markdown.inline import pieces
 from bot.slack.markdown.markers import (
+    CITATION,
     before_unfinished,
     blanks_before,
     has_citations,
@@ -13,6 +17,14 @@ from bot.slack.markdown.markers import (
     strip_controls_so_far,
 )
 from bot.slack.markdown.reasoning import split_reasoning
+from bot.slack.markdown.skipping import CODE, FENCE_START, CodeEnds
+
+_LONGEST = 150_000
+"""A longer answer is not shown as a whole, but attached as a file."""
+_CODE_OR_MARKER = re.compile(
+    rf"(?=[\ue200-\ue206:{{【〖⟦\[(<fco`]|{FENCE_START})(?:{CODE}|(?P<MARKER>{CITATION}))",
+    re.IGNORECASE | re.MULTILINE,
+)
 
 
 def clean(text: str) -> str:
@@ -37,20 +49,36 @@ def reasoning(text: str) -> str:
 def _strip_citations(text: str) -> str:
     if not has_citations(text):
         return text
-    found = outline(text)
     spaces = dict(blanks_before(text))
     out, reached = [], 0
-    for first, end in found.units():
-        if found.lines[first].kind not in PROSE:
-            continue
-        start, stop = found.lines[first].start, found.lines[end - 1].end
-        for piece in pieces(text, start, stop):
-            if piece.kind is Inline.MARK:
-                words = shown(text[piece.start : piece.end])
-                begin = piece.start if words else _begin(text, piece.start, spaces)
-                out += [text[reached : max(reached, begin)], words]
-                reached = piece.end
+    for start, end in _markers(text) if len(text) < _LONGEST else _markers_quickly(text):
+        words = shown(text[start:end])
+        begin = start if words else _begin(text, start, spaces)
+        out += [text[reached : max(reached, begin)], words]
+        reached = end
     return "".join([*out, text[reached:]])
+
+
+def _markers(text: str) -> Iterator[tuple[int, int]]:
+    """The citation markers outside of code."""
+    found = outline(text)
+    for first, end in found.units():
+        if found.lines[first].kind in PROSE:
+            start, stop = found.lines[first].start, found.lines[end - 1].end
+            for piece in pieces(text, start, stop):
+                if piece.kind is Inline.MARK:
+                    yield piece.start, piece.end
+
+
+def _markers_quickly(text: str) -> Iterator[tuple[int, int]]:
+    """The same without parsing the text, so that code by indentation is searched, too."""
+    ends, position = CodeEnds(text), 0
+    while token := _CODE_OR_MARKER.search(text, position):
+        position = token.end()
+        if token["MARKER"] is None:
+            position = ends.after(token)
+        else:
+            yield token.span()
 
 
 def _begin(text: str, start: int, spaces: dict[int, int]) -> int:

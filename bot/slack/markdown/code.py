@@ -17,11 +17,15 @@ class CodeBlock:
     code: str
 
 
-def code_blocks(markdown: str) -> Iterator[CodeBlock]:
-    """All fenced code, in order. An unclosed fence extends to the end of its block."""
+def code_blocks(markdown: str, *, complete: bool = False) -> Iterator[CodeBlock]:
+    """All fenced code, in order. An unclosed fence extends to the end of its block.
+
+    With `complete` an unclosed one at the end of the text is left out.
+    """
     found = outline(markdown)
+    left_out = found.open_fence() if complete else None
     for line in found.lines:
-        if line.kind is Kind.OPENER and line.fence:
+        if line.kind is Kind.OPENER and line.fence and line.fence is not left_out:
             yield _read(found, line.fence)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from bot.slack.markdown.blocks import PREFIX, continuation
 from bot.slack.markdown.html_blocks import KEPT, bullets, fenced, table
-from bot.slack.markdown.skipping import CODE, CodeEnds
+from bot.slack.markdown.skipping import CODE, FENCE_START, CodeEnds
 
 _TITLES = frozenset(
     {"summary", "dt", "dd", "caption", "figcaption", "h1", "h2", "h3", "h4", "h5", "h6", "li"}
@@ -33,7 +33,8 @@ _LONGEST_COMMENT = 4_000
 _ATTRIBUTES = r"""(?:\s(?:[^<>"']|"[^"<]*+"|'[^'<]*+'|["'])*+)?"""
 _NAMES = "|".join(sorted({*_LONGEST, "img", "br", "hr"}, key=len, reverse=True))
 _TOKEN = re.compile(
-    rf"{CODE}|(?P<COMMENT><!--)|(?P<TAG><(?P<end>/?)(?P<name>{_NAMES}){_ATTRIBUTES}>)",
+    rf"(?=[`<]|{FENCE_START})"
+    rf"(?:{CODE}|(?P<COMMENT><!--)|(?P<TAG><(?P<end>/?)(?P<name>{_NAMES}){_ATTRIBUTES}>))",
     re.IGNORECASE | re.MULTILINE,
 )
 _CANDIDATE = re.compile(rf"<(?:!--|/?(?:{_NAMES})[\s/>])", re.IGNORECASE)

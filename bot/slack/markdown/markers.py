@@ -37,8 +37,8 @@ CITATION = (
 )
 """A regular expression for one marker, for `re.VERBOSE` off and `re.IGNORECASE` on."""
 _CANDIDATE = re.compile(
-    rf"[\ue200-\ue206【〖⟦†‡]|contentRef|oaicite|cite|citation|grok:|{_TURN}|\[doc\d|</?co[:>]"
-    rf"|\[{_STORES}:|</(?:source|ref|doc)>",
+    r"(?=[\ue200-\ue206【〖⟦†‡cogt]|\[[a-z]|<[/c])(?:[\ue200-\ue206【〖⟦†‡]|contentRef|oaicite"
+    rf"|cite|citation|grok:|{_TURN}|\[doc\d|</?co[:>]|\[{_STORES}:|</(?:source|ref|doc)>)",
     re.IGNORECASE,
 )
 _SPACED = re.compile(

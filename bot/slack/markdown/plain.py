@@ -24,6 +24,8 @@ _AFTER = re.compile(r"[\s)\]}\"'*~_,;:!?”’»」）、。—–…]|\.(?!\w)|
 _CELL_END = re.compile(r"(?<!\\)\|")
 _HEAD = 4000
 """Characters of Markdown that are read: enough for any summary."""
+_SHORT_HEAD = 300
+"""Characters that are read first: enough for a usual text, without HTML."""
 
 
 def plain(markdown: str, limit: int) -> str:
@@ -31,9 +33,17 @@ def plain(markdown: str, limit: int) -> str:
 
     Keeps the content of code, the text of links, the description of images.
     """
-    found = outline(sanitize(flatten(clean(markdown[: _HEAD + 4 * limit]))))
+    head = markdown[: _SHORT_HEAD + 2 * limit]
+    text = "" if "<" in head else _text(head)
+    if len(text) <= limit and (len(head) < len(markdown) or not text):
+        text = _text(markdown[: _HEAD + 4 * limit])
+    return shorten(text, limit)
+
+
+def _text(markdown: str) -> str:
+    found = outline(sanitize(flatten(clean(markdown))))
     text = " ".join(_unit(found, first, end) for first, end in found.units())
-    return shorten(" ".join(text.replace(ZERO_WIDTH_SPACE, "").split()), limit)
+    return " ".join(text.replace(ZERO_WIDTH_SPACE, "").split())
 
 
 def shorten(text: str, limit: int) -> str:

@@ -8,10 +8,10 @@ Code is not searched.
 import re
 from dataclasses import dataclass
 
-from bot.slack.markdown.skipping import CODE, CodeEnds
+from bot.slack.markdown.skipping import CODE, FENCE_START, CodeEnds
 
 _NAMES = (
-    "(?:[a-z]{1,16}[:_])?(?:ant)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflect(?:ion)?"
+    "(?:[a-z]{1,16}+[:_])?(?:ant)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflect(?:ion)?"
     "|scratch_?pad|analysis|monologue|chain_of_thoughts?|cot|ponder(?:ing)?|deliberation)"
     "(?:_(?:content|process|budget|steps?))?"
 )
@@ -58,7 +58,7 @@ _WRAPPER = re.compile(
 )
 _WRAPPING = re.compile(r"</?(?:final_)?(?:answer|response|output)>")
 _CANDIDATE = re.compile(
-    rf"<(?:{_BAR}|details|start_of|end_of|unused|/?{_NAMES}[\s/>]|bos>|eos>|pad>|/s>)"
+    rf"<(?=[|｜/a-z])(?:{_BAR}|details|start_of|end_of|unused|/?{_NAMES}[\s/>]|bos>|eos>|pad>|/s>)"
     r"|\[/?THINK\]|◁",
     re.IGNORECASE,
 )
@@ -70,9 +70,10 @@ _TAGS = "|".join(
     ]
 )
 _TOKEN = re.compile(
-    rf"{CODE}|{_TAGS}",
+    rf"(?=[`<\[◁]|{FENCE_START}|\A)(?:{CODE}|{_TAGS})",
     re.IGNORECASE | re.MULTILINE,
 )
+"""Code, or a tag. The characters with which one begins are looked for first: most begin none."""
 _UNFINISHED = re.compile(
     r"(?: <[|｜]?[/\w:▁]{0,40}[|｜]?(?:(?<=\w)[ \t][^<>\r\n]{0,200})?"
     r"| <details[^<>\r\n]{0,200}>\s{0,4}(?:<[a-z]{0,7}(?:(?<=summary)>[^<>\r\n]{0,80}"

@@ -41,6 +41,7 @@ _ALLOWED = re.compile(rf"(?:{_SCHEMES}):[^\s]", re.IGNORECASE)
 """The allowed schemes of links. Other schemes and relative addresses are shown as text."""
 _QUOTED = {ord(character): quote(character) for character in "\\`[]$<>*"}
 _MENTION = re.compile(BROADCAST, re.IGNORECASE)
+_EMPHASIS = re.compile(r"[*~]")
 _SHORT = 4000
 _LONGEST_SURE_FENCE = 200
 """A longer opening line may be cut by the splitter, and the text after it would no longer be
@@ -103,6 +104,8 @@ def _prose(found: Outline, first: int, end: int) -> str:
     prefix = PREFIX.match(text, start, stop)
     position = prefix.end() if prefix else start
     tokens = pieces(text, position, stop)
+    if not tokens and not _EMPHASIS.search(text, position, stop):
+        return text[start:stop]
     rewrite = Rewrite(found, first, end, tokens)
     out = [(text[start:position], False)]
     sure = True

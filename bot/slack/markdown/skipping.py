@@ -4,8 +4,11 @@ import re
 from bisect import bisect_left
 from collections import defaultdict
 
+FENCE_START = r"^[ \t>\-+*\d`~]"
+"""The first character of a line that a fence may begin."""
 CODE = (
-    r"(?P<FENCE>^[ \t]*+(?:(?:>|[-+*]|\d{1,9}[.)])[ \t]*+)*+"
+    rf"(?P<FENCE>(?={FENCE_START})"
+    r"[ \t]*+(?:(?:>|[-+*]|\d{1,9}[.)])[ \t]*+)*+"
     r"(?P<mark>`{3,}+(?=[^`\r\n]*$)|~{3,}+))"
     r"|(?P<TICKS>`++)"
 )

@@ -28,8 +28,10 @@ TAG = (
 )
 ADDRESS = rf"(?:[^\s<>\[\]()*~`\"\\|{WIDE_PUNCTUATION}]|~(?!~)){{1,2000}}(?<![_.,;:!?'])"
 
+_FIRST = r"[\ue200-\ue206:{【〖⟦\[\](<>fcoh\\$`!@\r\n]"
+"""The first characters of all tokens: most characters of a text begin none."""
 SPECIAL = re.compile(
-    rf"""
+    rf"""(?={_FIRST})(?:
       (?P<MARK> {CITATION} )
     | (?P<FORMULA> {FORMULA} )
     | (?P<ESCAPE> \\[!-/:-@\[-`{{-~] )
@@ -44,7 +46,7 @@ SPECIAL = re.compile(
     | (?P<CLOSE> \] )
     | (?P<URL> (?<!\w)https?://{ADDRESS} )
     | (?P<MENTION> {BROADCAST} )
-    | (?P<LINE> {NEWLINE.pattern} )
+    | (?P<LINE> {NEWLINE.pattern} ) )
     """,
     re.VERBOSE | re.IGNORECASE,
 )
