@@ -60,7 +60,7 @@ def steps_of(
         for number, attempt in enumerate(delivery.attempts)
     ]
     steps += [_called(call) for call in calls if _is_about(call.args, channel_id, known)]
-    steps += [trace.as_json() for trace in traces if _tells_of(trace, channel_id, thread_ts)]
+    steps += [trace.as_json() for trace in traces if _belongs_to(trace, channel_id, thread_ts)]
     return sorted(steps, key=lambda step: float(step["at"]))
 
 
@@ -119,7 +119,7 @@ def _size(args: Json) -> str:
     return f"{count} characters" if count else ""
 
 
-def _tells_of(trace: Trace, channel_id: str, thread_ts: str) -> bool:
+def _belongs_to(trace: Trace, channel_id: str, thread_ts: str) -> bool:
     return trace.channel_id in ("", channel_id) and trace.thread_ts in ("", thread_ts)
 
 

@@ -43,7 +43,7 @@ async def test_an_answer_waits_for_the_check_of_a_stop(allowed: InterruptReason 
     thread, interrupt = ActiveThread(Entry(Thread("T", "C", "1.0"), "1-0")), Interrupt()
     thread.permitted = permitted
     assert not await interrupt.raised.decided()
-    thread.hear(interrupt, "stop")
+    thread.note_interrupt(interrupt, "stop")
     assert interrupt.raised.is_in_doubt
     deciding = asyncio.create_task(interrupt.raised.decided())
     await asyncio.sleep(0)

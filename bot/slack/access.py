@@ -25,7 +25,7 @@ def refusal(
     return (
         _denial(message, teams, settings)
         or _omission(message, teams, settings, channel)
-        or _strangeness(message, person, settings, channel)
+        or _outsider_refusal(message, person, settings, channel)
     )
 
 
@@ -69,7 +69,7 @@ def _channel(message: Message) -> str | None:
     return None if channel_id.startswith(("U", "W")) else channel_id
 
 
-def _strangeness(
+def _outsider_refusal(
     message: Message, person: Person | None, settings: Settings, channel: ChannelSettings
 ) -> str:
     if _is_named(message, settings, channel) or channel.users == "guests":

@@ -85,7 +85,7 @@ class Dispatcher:
         """
         sharing = await shared.find(named, req.body)
         failed: BoltResponse | None = None
-        for each in self._meant(sharing.workspaces, req.body):
+        for each in self._addressed(sharing.workspaces, req.body):
             if each is named:
                 response = await _dispatch_to(app, req)
             else:
@@ -97,7 +97,7 @@ class Dispatcher:
             failed = BoltResponse(status=500, body={"error": "try again"})
         return failed or BoltResponse(status=200)
 
-    def _meant(self, all_: Sequence[Workspace], body: dict[str, Any]) -> Sequence[Workspace]:
+    def _addressed(self, all_: Sequence[Workspace], body: dict[str, Any]) -> Sequence[Workspace]:
         event = body.get("event") or {}
         if mentioned := [each for each in all_ if self._apps.at(each, each.id).is_mentioned(event)]:
             return mentioned

@@ -123,7 +123,7 @@ def build_app(
     ChannelModal(store, people, client, home, tools, models).register(app)
     listeners.register(app)
     Buttons(store, rights).register(app)
-    JobButtons(store, home.tell_asked).register(app)
+    JobButtons(store, home.confirm_job).register(app)
     AnswerButtons(store, rights).register(app)
     ApprovalButtons(store, rights, client).register(app)
     AccountCode(accounts, rights, client).register(app)

@@ -139,7 +139,7 @@ class Routing:
         if not address:
             message = replace(message, text=message.text[:OVERHEARD_CHARS])
         verdict, waiting, active = await self._connection.run_confirmed(
-            "hear",
+            "route",
             thread,
             {
                 "channel": keys.channel(thread.team_id, thread.channel_id),

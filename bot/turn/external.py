@@ -27,7 +27,7 @@ def read_external(turn: Turn, request: Request) -> bool:
     """
     rounds = list(rounds_of(turn))[:-1]
     was_hosted = _has_read(hosted_calls(turn))
-    return _heard_others(turn, request) or was_hosted or bool(sources_of(rounds))
+    return _has_words_of_others(turn, request) or was_hosted or bool(sources_of(rounds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,10 @@ def external_content(turn: Turn, request: Request, progress: Progress) -> Extern
     known = request.conversation.sources if request.conversation else frozenset()
     is_full = len(known | sources) > MOST_SOURCES
     external = (
-        _heard_others(turn, request) or _has_read(progress.hosted) or is_full or "" in sources
+        _has_words_of_others(turn, request)
+        or _has_read(progress.hosted)
+        or is_full
+        or "" in sources
     )
     return ExternalContent(external, frozenset() if is_full else sources - {""})
 
@@ -64,7 +67,7 @@ def _has_read(hosted: Iterable[HostedCall]) -> bool:
     return any(call.name not in HARMLESS for call in hosted)
 
 
-def _heard_others(turn: Turn, request: Request) -> bool:
+def _has_words_of_others(turn: Turn, request: Request) -> bool:
     """Whether the messages hold other people's words, files, link previews or forwarded
     messages."""
     known, given = request.conversation, turn.recall(steps.ENGINE_INPUT)

@@ -33,10 +33,10 @@ class ActiveThread:
         self.interrupt = Interrupt(can_begin_again=can_begin_again(turn))
         if reason:
             self.interrupt.set(reason)
-        turn.on_interrupt = partial(self.hear, self.interrupt)
+        turn.on_interrupt = partial(self.note_interrupt, self.interrupt)
         return self.interrupt
 
-    def hear(self, interrupt: Interrupt, reason: InterruptReason) -> None:
+    def note_interrupt(self, interrupt: Interrupt, reason: InterruptReason) -> None:
         """Note an interrupt from Redis, for the turn that `interrupt` belongs to.
 
         Each heartbeat repeats it, so a check that fails is retried.

@@ -101,7 +101,7 @@ class Heartbeat:
         began, abandoned = time.monotonic(), len(self._abandoned)
         # A turn that begins again meanwhile has another interrupt: this one is not for it.
         interrupts = {
-            each.entry.thread.key: partial(each.hear, each.interrupt)
+            each.entry.thread.key: partial(each.note_interrupt, each.interrupt)
             for each in self._active.values()
         }
         beat = await self._workers.beat(self._worker, self._timing.lifetime)

@@ -121,7 +121,7 @@ async def test_a_message_is_redelivered_if_web_is_killed_before_or_after_storing
         first, *channels = deployment.new_channels(3)
         await deployment.say(first)  # it loads the script
         await deployment.slack.settled()
-        points = [Point("hear", 1, "before"), Point("hear", 1, "after")]
+        points = [Point("route", 1, "before"), Point("route", 1, "after")]
         gatekeeper.points = dict(zip(channels, points, strict=True))
         said = [await deployment.say(channel) for channel in channels]
         await gatekeeper.hold_all()

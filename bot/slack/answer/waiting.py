@@ -39,7 +39,7 @@ class _Shown:
     why: Wait | None = None
     at: float = NEVER
 
-    def still_tells(self, why: Wait, not_before: float) -> bool:
+    def is_current(self, why: Wait, not_before: float) -> bool:
         return self.why == why and self.at > not_before
 
 
@@ -80,7 +80,7 @@ async def _show_all(
     due = [
         (thread, why)
         for thread, why in waiting.items()
-        if not shown.get(thread, _Shown()).still_tells(why, now - timing.status_refresh)
+        if not shown.get(thread, _Shown()).is_current(why, now - timing.status_refresh)
     ]
     for thread, why in due[:STATUSES_PER_CHECK]:
         shown[thread] = _Shown(why, time.monotonic())

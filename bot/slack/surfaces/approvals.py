@@ -211,16 +211,16 @@ class ApprovalButtons:
             user=user["id"],
         )
         if earlier and outcome == "earlier":
-            await self._tell_earlier(about, user, decision, earlier)
+            await self._explain_earlier(about, user, decision, earlier)
         elif outcome != "decided":
-            await self._tell(about, user, TOO_LATE[outcome])
+            await self._explain(about, user, TOO_LATE[outcome])
 
     async def _pending(self, about: About, user: Payload) -> Pending | None:
         """The approval if this person may decide it; otherwise they get an explanation."""
         thread, press = about.thread, about.press
         pending = await self._store.approvals.find(thread, press.turn_id, press.id)
         if pending is None or (pending.card and pending.card != about.card):
-            await self._tell(about, user, texts.GONE)
+            await self._explain(about, user, texts.GONE)
             return None
         refused = await self._rights.decision_refusal(
             thread,
@@ -231,7 +231,7 @@ class ApprovalButtons:
         )
         if refused:
             log.info("approval_refused", thread=thread.key, turn=press.turn_id, user=user["id"])
-            await self._tell(about, user, await self._rights.explain(refused))
+            await self._explain(about, user, await self._rights.explain(refused))
             return None
         return pending
 
@@ -240,22 +240,22 @@ class ApprovalButtons:
         thread, press = about.thread, about.press
         pending = await self._store.approvals.find(thread, press.turn_id, press.id)
         if pending is None:
-            await self._tell(about, user, texts.GONE)
+            await self._explain(about, user, texts.GONE)
             return None
         team_id = user.get("team_id") or ""
         if refused := await self._rights.refusal_of(thread, user["id"], team_id):
-            await self._tell(about, user, await self._rights.explain(refused))
+            await self._explain(about, user, await self._rights.explain(refused))
             return None
         return pending.approval
 
-    async def _tell_earlier(
+    async def _explain_earlier(
         self, about: About, user: Payload, decision: Decision, earlier: Decision
     ) -> None:
         """A repeated click of the same person with the same decision is not explained."""
         if (earlier.by, earlier.verdict) != (user["id"], decision.verdict):
-            await self._tell(about, user, texts.earlier(card.outcome(earlier)))
+            await self._explain(about, user, texts.earlier(card.outcome(earlier)))
 
-    async def _tell(self, about: About, user: Payload, words: str) -> None:
+    async def _explain(self, about: About, user: Payload, words: str) -> None:
         await notice(self._store, self._client, about.thread, user["id"], words)
 
     async def _open(self, body: Payload, view: dict[str, Any]) -> None:

@@ -126,7 +126,7 @@ class Home:
         await self._accounts.disconnect(team_id, user_id, action["value"])
         await self.publish(team_id, user_id)
 
-    async def tell_asked(self, team_id: str, user_id: str, job: Job) -> None:
+    async def confirm_job(self, team_id: str, user_id: str, job: Job) -> None:
         """Confirm the job below the pressed button."""
         await self.publish(team_id, user_id, asked=job)
 

@@ -26,13 +26,13 @@ def job_button(job: jobs.Job, label: str, *, confirm: str = "", danger: bool = F
 
 
 class JobButtons:
-    """The listener of all such buttons. `told_at_home` confirms a job in App Home."""
+    """The listener of all such buttons. `confirm_at_home` confirms a job in App Home."""
 
     def __init__(
-        self, store: Store, told_at_home: Callable[[str, str, jobs.Job], Awaitable[None]]
+        self, store: Store, confirm_at_home: Callable[[str, str, jobs.Job], Awaitable[None]]
     ) -> None:
         self._store = store
-        self._told_at_home = told_at_home
+        self._confirm_at_home = confirm_at_home
 
     def register(self, app: AsyncApp) -> None:
         """Register the listener."""
@@ -55,7 +55,7 @@ class JobButtons:
         if body.get("response_url"):
             await respond(texts.ASKED, replace_original=False)
         else:
-            await self._told_at_home(team_id, user_id, job)
+            await self._confirm_at_home(team_id, user_id, job)
 
 
 def _job_of(value: str) -> jobs.Job:
