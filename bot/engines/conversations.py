@@ -11,7 +11,7 @@ from bot.engines.api import Api
 from bot.engines.events import Json
 from bot.engines.functions import closing_items, pairs
 from bot.engines.items import Item, fields, is_message, parts_of, text, text_of
-from bot.engines.retraction import Occurrence
+from bot.engines.retraction import MESSAGE_NOT_FOUND, Occurrence
 from bot.errors import ConversationGone, RunFailed
 from bot.models import Conversation, Message, Record, Thread
 from bot.telemetry.log import log
@@ -143,7 +143,10 @@ async def close_calls(api: Api, conversation_id: str, outputs: Sequence[Function
 
 
 async def retract(api: Api, conversation_id: str, place: Occurrence, *, again: bool) -> None:
-    """Delete the item of a message that a person deleted."""
+    """Delete the item of a message that a person deleted.
+
+    Raises RunFailed if it is still there, or was not found: it may be there in other words.
+    """
 
     def if_alike(item: Json) -> Json | None:
         is_alike = is_message(item, "user") and words_of(item) == place.text
@@ -154,6 +157,8 @@ async def retract(api: Api, conversation_id: str, place: Occurrence, *, again: b
     if item is not None:
         await _delete_item(api, conversation_id, text(item.get("id")))
         await demand_gone(api, "conversations", conversation_id, "items", text(item.get("id")))
+    elif not (again and alike):
+        raise RunFailed("failed", MESSAGE_NOT_FOUND)
 
 
 def words_of(message: Item) -> str:

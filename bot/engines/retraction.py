@@ -8,6 +8,9 @@ from bot.models import Record
 
 T = TypeVar("T")
 
+MESSAGE_NOT_FOUND = "message_not_found"
+"""The reason where the server has no message with such words."""
+
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:

@@ -4,14 +4,17 @@ A turn of the lost state gave them. It may have had other messages than this one
 the messages that it covers.
 """
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, replace
 
 from bot.models import Answer, Conversation, Message, Record
 from bot.slack.answer.posted import FoundAnswer
 from bot.slack.answer.reply import Reply
 from bot.store.journal import Turn
+from bot.store.steps import EngineInput
 from bot.telemetry.log import log
 from bot.turn.batch import Request
+from bot.turn.context import collect_input
 from bot.turn.services import Services
 
 
@@ -58,7 +61,7 @@ async def settle_found(turn: Turn, services: Services, request: Request, found: 
         records: list[Record] = []
     else:
         await _take_conversation_back(turn, services, request, found)
-        records = _records(found, [*done, *others])
+        records = await _records(turn, services, request, found, [*done, *others])
     await store.inbox.mark_answered(claim, found.stamps - {m.ts for m in claim.messages})
     # Redis does not know what tools the answers used: assume that they hold external content.
     await store.inbox.settle(
@@ -88,12 +91,21 @@ async def _take_conversation_back(
         await services.store.conversations.save(turn.claim, conversation)
 
 
-def _records(found: Found, messages: list[Message]) -> list[Record]:
-    """The lines for our record: each answer after the messages that it covers."""
-    said: list[Record] = []
-    questions = sorted(messages, key=lambda message: float(message.ts))
+async def _records(
+    turn: Turn, services: Services, request: Request, found: Found, messages: list[Message]
+) -> list[Record]:
+    """The lines for our record: each answer after the messages that it covers, with their context,
+    as they were sent."""
+    asked = [message for message in messages if message.kind == "message"]
+    asked.sort(key=lambda message: float(message.ts))
+    given = EngineInput()
+    if asked:
+        given = await collect_input(turn, services, replace(request, messages=tuple(asked)))
+    said, left = [*given.before], deque(given.messages)
     for answer in found.answers:
-        asked = [message for message in questions if message.ts in answer.answers]
-        said += [Record("user", m.text, m.ts, m.user_id) for m in asked if m.kind == "message"]
-        said.append(Record("assistant", answer.text, max(answer.answers, key=float)))
+        last = max(answer.answers, key=float)
+        while left and float(left[0].ts) <= float(last):
+            message = left.popleft()
+            said.append(Record("user", message.text, message.ts, message.user_id))
+        said.append(Record("assistant", answer.text, last))
     return said

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bot.errors import BotError, ConversationGone, StoreUnavailable, Superseded
+from bot.engines.retraction import MESSAGE_NOT_FOUND
+from bot.errors import BotError, ConversationGone, RunFailed, StoreUnavailable, Superseded
 from bot.jobs.forget import delete_now
 from bot.models import Conversation, Message
 from bot.store.hold import record_deletion
@@ -86,7 +87,13 @@ async def _delete_message(turn: Turn, services: Services, ts: str, *, again: boo
     except (StoreUnavailable, Superseded):
         raise
     except (BotError, TimeoutError) as error:
+        if _is_not_found(error) and any(owed.ts == ts for owed in conversation.owed):
+            return True  # it was never there, and is not sent any more
         reason = str(error)[:100] or "timeout"
         log.warning("message_not_deleted", thread=turn.claim.thread.key, error=reason)
         return False
     return True
+
+
+def _is_not_found(error: Exception) -> bool:
+    return isinstance(error, RunFailed) and error.reason == MESSAGE_NOT_FOUND

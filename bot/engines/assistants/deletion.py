@@ -7,7 +7,7 @@ from bot.engines.api import Api
 from bot.engines.assistants.lookup import NO_TEXT, metadata
 from bot.engines.events import Json
 from bot.engines.items import text
-from bot.engines.retraction import find_place
+from bot.engines.retraction import MESSAGE_NOT_FOUND, find_place
 from bot.engines.runs import text_of_message
 from bot.errors import ConversationGone, RunFailed
 from bot.models import Conversation, Record
@@ -16,7 +16,10 @@ from bot.models import Conversation, Record
 async def retract(
     api: Api, conversation: Conversation, history: Sequence[Record], ts: str, *, again: bool
 ) -> None:
-    """Delete the message with this `ts`: by its metadata, else by its text and place."""
+    """Delete the message with this `ts`: by its metadata, else by its text and place.
+
+    Raises RunFailed if it is still there, or was not found: it may be there in other words.
+    """
     place = find_place(history, ts)
     if place is None:
         return
@@ -36,6 +39,8 @@ async def retract(
     gone = marked[0] if marked else place.among(alike, again=again)
     if gone is not None:
         await _delete_message(api, *path, text(gone.get("id")))
+    elif not (again and alike):
+        raise RunFailed("failed", MESSAGE_NOT_FOUND)
 
 
 async def delete_thread(api: Api, thread_id: str) -> None:
@@ -54,7 +59,7 @@ async def _delete_message(api: Api, *path: str) -> None:
     try:
         await api.delete(*path, missing="message")
     except RunFailed as error:
-        if error.reason != "message_not_found":
+        if error.reason != MESSAGE_NOT_FOUND:
             raise
     try:
         await api.get(*path, missing="message")
