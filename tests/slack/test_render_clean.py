@@ -1,5 +1,7 @@
 """Text that is not meant for people is in no post, record or notification; code is unchanged."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -92,6 +94,25 @@ def test_citation_markers_are_removed(marker: str) -> None:
 )
 def test_the_text_within_markers_stays(written: str, text: str) -> None:
     assert clean(written) == text
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        ("Rain (【4:0†source】).", "Rain."),
+        ("Rain (【4:0†source】, 【4:1†source】) and sun", "Rain and sun"),
+        ("雨（【4:0†source】）。", "雨。"),
+        ("Rain (\ue200cite\ue202turn0search1\ue201)", "Rain"),
+        ("Rain (see 【4:0†source】) f(x)", "Rain (see) f(x)"),
+        ("Rain (【4:0†source】 and", "Rain ( and"),
+        ("Rain `(【4:0†source】)`", "Rain `(【4:0†source】)`"),
+    ],
+)
+def test_markers_leave_no_empty_parentheses(written: str, text: str) -> None:
+    assert clean(written) == text
+    shown = [Visible().of(written[:end]) for end in range(len(written) + 1)]
+    assert all(later.startswith(earlier) for earlier, later in pairwise(shown)), shown
+    assert text.startswith(shown[-1])
 
 
 def test_the_name_of_an_entity_stays() -> None:

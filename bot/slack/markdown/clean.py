@@ -2,7 +2,7 @@
 exports."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from bot.slack.markdown.blocks import PROSE, outline
 from bot.slack.markdown.inline import Kind as Inline
@@ -21,6 +21,8 @@ from bot.slack.markdown.skipping import CODE, FENCE_START, CodeEnds
 
 _LONGEST = 150_000
 """A longer answer is not shown as a whole, but attached as a file."""
+_AFTER = " \t\r\n.,;:!?、。，；：！？"
+"""Before one of these, or the end, no space is left in place of markers."""
 _CODE_OR_MARKER = re.compile(
     rf"(?=[\ue200-\ue206:{{【〖⟦\[(<fco`]|{FENCE_START})(?:{CODE}|(?P<MARKER>{CITATION}))",
     re.IGNORECASE | re.MULTILINE,
@@ -38,7 +40,9 @@ def clean(text: str) -> str:
 def clean_so_far(text: str) -> str:
     """Like `clean`, for the beginning of an answer: omits text that may become a marker."""
     text = before_unfinished(strip_controls_so_far(text))
-    return _strip_citations(split_reasoning(text, whole=False).answer)
+    text = _strip_citations(split_reasoning(text, whole=False).answer)
+    opened = text.rstrip(" \t,;")  # parentheses may turn out to hold markers only
+    return opened[:-1].rstrip(" \t") if opened.endswith(("(", "（")) else text
 
 
 def reasoning(text: str) -> str:
@@ -51,7 +55,8 @@ def _strip_citations(text: str) -> str:
         return text
     spaces = dict(blanks_before(text))
     out, reached = [], 0
-    for start, end in _markers(text) if len(text) < _LONGEST else _markers_quickly(text):
+    markers = _markers(text) if len(text) < _LONGEST else _markers_quickly(text)
+    for start, end in _with_parentheses(text, markers):
         words = shown(text[start:end])
         begin = start if words else _begin(text, start, spaces)
         out += [text[reached : max(reached, begin)], words]
@@ -81,9 +86,38 @@ def _markers_quickly(text: str) -> Iterator[tuple[int, int]]:
             yield token.span()
 
 
+def _with_parentheses(text: str, markers: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """The markers, each group that is alone between parentheses with these."""
+    group: list[tuple[int, int]] = []
+    for marker in markers:
+        if group and text[group[-1][1] : marker[0]].strip(" ,;"):
+            yield from _outermost(text, group)
+            group = []
+        group.append(marker)
+    yield from _outermost(text, group)
+
+
+def _outermost(text: str, group: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    if not group:
+        return []
+    start, end = group[0][0], group[-1][1]
+    pair = text[start - 1 : start] + text[end : end + 1]
+    hidden = not any(shown(text[first:last]) for first, last in group)
+    if pair not in ("()", "（）") or not hidden:
+        return group
+    begin = start - 1
+    if text[end + 1 : end + 2] in _AFTER:
+        begin = _before_spaces(text, begin)
+    return [(begin, end + 1)]
+
+
 def _begin(text: str, start: int, spaces: dict[int, int]) -> int:
     """The start of a marker, including the spaces before it that would be left over."""
-    first = start
-    while first and text[first - 1] in " \t":
-        first -= 1
+    first = _before_spaces(text, start)
     return first if spaces.get(first) == start else start
+
+
+def _before_spaces(text: str, start: int) -> int:
+    while start and text[start - 1] in " \t":
+        start -= 1
+    return start
