@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bot.engines.polling import cadence
+from bot.engines.polling import Cadence
 
 ROUNDS = 20
 """Each has its own jitter."""
@@ -44,7 +44,7 @@ def doubling() -> Iterator[float]:
 def main() -> None:
     """Print a line for our cadence and one for the common doubling."""
     durations = read_durations(Path(sys.argv[1]))
-    ways: dict[str, Callable[[], Iterator[float]]] = {"ours": cadence, "doubling": doubling}
+    ways: dict[str, Callable[[], Iterator[float]]] = {"ours": Cadence, "doubling": doubling}
     for name, make in ways.items():
         seen = [polls(duration, make()) for _ in range(ROUNDS) for duration in durations]
         lags = sorted(lag for _, lag in seen)

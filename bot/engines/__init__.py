@@ -8,7 +8,7 @@ earlier attempt at the same step may have reached the server: the engine looks b
 """
 
 import importlib
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -87,6 +87,14 @@ class RunRequest:
         return (*self.conversation.owed, *self.messages)
 
 
+class Updates(Protocol):
+    """The progress of a run, an update at a time: an async generator, or what behaves like one."""
+
+    def __aiter__(self) -> AsyncIterator[Update]: ...
+    def __anext__(self) -> Awaitable[Update]: ...
+    def aclose(self) -> Awaitable[None]: ...
+
+
 class Engine(Protocol):
     """The interface to an AI server. All methods raise the errors of `bot.errors`."""
 
@@ -122,7 +130,7 @@ class Engine(Protocol):
         """
         ...
 
-    def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
+    def follow(self, run: Run, conversation: Conversation) -> Updates:
         """Yield progress until the run has ended; another process may follow it again at any time.
 
         The last update is `completed` (or `cancelled`, if `cancel` was called), or has calls and

@@ -1,14 +1,14 @@
 """Following a run in any protocol: stream while that works, then poll, until the deadline."""
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Iterator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from traceback import clear_frames
 from typing import Any, Protocol
 
 from bot.engines.items import Item, text
-from bot.engines.polling import DeadlinePassed, cadence, error_backoff, poll
+from bot.engines.polling import Cadence, DeadlinePassed, Polls, error_backoff
 from bot.engines.streams import UPDATE_SECONDS, LiveStream, patience, progress
 from bot.engines.watch import Watch
 from bot.errors import BotError, DependencyDown, Retry, RunFailed
@@ -36,45 +36,65 @@ class Partial(Protocol):
     def update(self) -> Update: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Following:
-    """One run that is being followed into `partial`.
+class Source(Protocol):
+    """The run at its server."""
 
-    `fetch` reads the run's state, `cancel` ends the run and reads its state if the server returns
-    it, `reopen` opens a stream of the remaining events, or returns None.
-    """
+    def fetch(self) -> Awaitable[Item]:
+        """Read the run's state."""
+        ...
+
+    def cancel(self) -> Awaitable[Item | None]:
+        """End the run; returns its state if the server does."""
+        ...
+
+    def reopen(self) -> Awaitable[LiveStream | None]:
+        """A stream of the remaining events, or None."""
+        ...
+
+
+@dataclass(slots=True)
+class Following:
+    """One run that is being followed into `partial`."""
 
     partial: Partial
     started_at: float
     deadline: float
     working: frozenset[str]
-    fetch: Callable[[], Awaitable[Item]]
-    cancel: Callable[[], Awaitable[Item | None]]
-    reopen: Callable[[], Awaitable[LiveStream | None]]
+    source: Source
     timing: EngineTiming
     watch: Watch
+    _update: Update | None = None
 
-    async def updates(self, live: LiveStream | None) -> AsyncGenerator[Update, None]:
-        """Progress until the run has ended. `live` is an open stream.
+    async def updates(
+        self, live: LiveStream | None, *, streams: bool = True
+    ) -> AsyncGenerator[Update, None]:
+        """Progress until the run has ended. `live` is an open stream; without `streams` the run is
+        polled. While nothing changes, the same update is repeated.
 
         Raises RunFailed past the deadline or if the answer exceeds the bounds; the run is then
         cancelled. RunFailed("run_lost") means that the server has probably lost it.
         """
-        streamed = self._stream(live)
-        del live  # its polls may continue for long after the stream
         try:
-            async with aclosing(streamed):
-                async for update in streamed:
-                    yield update
-            del streamed
-            async with aclosing(self.poll()) as polled:
-                async for update in polled:
-                    yield update
+            if streams:
+                streamed = self._stream(live)
+                del live  # its polls may continue for long after the stream
+                async with aclosing(streamed):
+                    async for update in streamed:
+                        yield update
+                del streamed
+            if not self.partial.ended:
+                async for state in self._polls():
+                    newest = self._take_state(state)
+                    del state  # thousands wait here at the same time: free the last state
+                    if newest is not None:
+                        yield newest
+        except DeadlinePassed:
+            await self._give_up()
         except RunFailed as error:
             if error.reason == "answer_too_large":
                 clear_frames(error.__traceback__)  # they hold all that the server sent
                 with suppress(BotError):
-                    await self.cancel()
+                    await self.source.cancel()
             raise
 
     async def _stream(self, live: LiveStream | None) -> AsyncGenerator[Update, None]:
@@ -82,7 +102,7 @@ class Following:
         over."""
         partial, useless = self.partial, 0
         while useless < USELESS_STREAMS and time.time() < self.deadline:
-            live = live or await self.reopen()
+            live = live or await self.source.reopen()
             if live is None:
                 return
             events, opened = partial.events, time.monotonic()
@@ -91,9 +111,9 @@ class Following:
             try:
                 async with aclosing(live), aclosing(news):
                     async for _ in news:
-                        self.watch.see(partial)
+                        newest = self._newest()
                         if not partial.ended:
-                            yield partial.update()
+                            yield newest
                         if time.time() >= self.deadline:
                             break
             except Retry:
@@ -110,52 +130,53 @@ class Following:
         for event in events:
             self.partial.take(event)
 
-    async def poll(self) -> AsyncGenerator[Update, None]:
-        """Poll until the run has ended."""
-        if self.partial.ended:
-            return
+    def _newest(self) -> Update:
+        """The answer so far: the same object while nothing has changed."""
+        if self.watch.see(self.partial) or self._update is None:
+            self._update = self.partial.update()
+        return self._update
+
+    def _polls(self) -> Polls[Item]:
         timing = self.timing
-        states = poll(
-            self._fetch,
-            lambda state: text(state.get("status")) not in self.working,
-            delays=cadence(
-                time.time() - self.started_at,
-                first=timing.poll_first,
-                longest=timing.poll_longest,
-            ),
-            errors=lambda: error_backoff(timing.error_first),
-            deadline=self.deadline,
+        delays = Cadence(
+            time.time() - self.started_at, first=timing.poll_first, longest=timing.poll_longest
         )
-        try:
-            async with aclosing(states):
-                async for state in states:
-                    self.partial.take_state(state)
-                    if self.partial.ended:
-                        metrics.observe_lag(_number(state.get("completed_at")))
-                    del state  # as in `poll`
-                    if not self.partial.ended:
-                        self._check()
-                        yield self.partial.update()
-        except DeadlinePassed:
-            await self._give_up()
+        return Polls(
+            self._fetch, self._has_ended, delays=delays, errors=self._errors, deadline=self.deadline
+        )
+
+    def _has_ended(self, state: Item) -> bool:
+        return text(state.get("status")) not in self.working
+
+    def _errors(self) -> Iterator[float]:
+        return error_backoff(self.timing.error_first)
+
+    def _take_state(self, state: Item) -> Update | None:
+        """Apply the state of a poll; returns the answer so far, and None if the run has ended.
+
+        Raises RunFailed if the server has lost the run.
+        """
+        self.partial.take_state(state)
+        if self.partial.ended:
+            metrics.observe_lag(_number(state.get("completed_at")))
+            return None
+        newest = self._newest()
+        if self.watch.is_lost:
+            raise RunFailed("failed", "run_lost", text=self.partial.text)
+        return newest
 
     async def _fetch(self) -> Item:
         try:
-            return await self.fetch()
+            return await self.source.fetch()
         except DependencyDown as error:
             if error.certain or error.reason == "connection_lost":
                 self.watch.doubt()  # a slow response or a single 500 is not a sign of a restart
             raise
 
-    def _check(self) -> None:
-        self.watch.see(self.partial)
-        if self.watch.is_lost:
-            raise RunFailed("failed", "run_lost", text=self.partial.text)
-
     async def _give_up(self) -> None:
         """Cancel a run past its deadline, unless it completes at this moment."""
         with suppress(BotError):
-            state = await self.cancel()
+            state = await self.source.cancel()
             if state is not None:
                 self.partial.take_state(state)
         if self.partial.status != "completed":

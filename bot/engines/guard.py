@@ -1,10 +1,9 @@
 """The AI server behind circuit breakers: one for each model, and one for everything else."""
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 
 from bot.calls import FunctionOutput
-from bot.engines import Engine, RunRequest
+from bot.engines import Engine, RunRequest, Updates
 from bot.engines.wrapper import EngineWrapper
 from bot.media import Attachment
 from bot.models import Conversation, MadeFile, Message, Record, Run, Thread, Update
@@ -43,14 +42,9 @@ class GuardedEngine(EngineWrapper):
         async with self._circuits.guard(f"{self._server}:{model}"):
             return await self._engine.start(request)
 
-    async def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
-        async with aclosing(self._engine.follow(run, conversation)) as updates:
-            async with self._circuits.guard(self._server):
-                update = await anext(updates, None)
-            while update is not None:
-                yield update
-                async with self._circuits.guard(self._server, ongoing=True):
-                    update = await anext(updates, None)
+    def follow(self, run: Run, conversation: Conversation) -> Updates:
+        updates = self._engine.follow(run, conversation)
+        return _GuardedUpdates(updates, self._circuits, self._server)
 
     async def close_calls(
         self, conversation: Conversation, run: Run, outputs: Sequence[FunctionOutput]
@@ -71,3 +65,28 @@ class GuardedEngine(EngineWrapper):
     async def delete(self, conversation_id: str) -> None:
         async with self._circuits.guard(self._server):
             await self._engine.delete(conversation_id)
+
+
+class _GuardedUpdates:
+    """Updates, each requested within the circuit. A class, because a generator takes twice the
+    memory, and thousands of turns wait inside."""
+
+    __slots__ = ("_circuits", "_has_begun", "_server", "_updates")
+
+    def __init__(self, updates: Updates, circuits: Circuits, server: str) -> None:
+        self._updates = updates
+        self._circuits = circuits
+        self._server = server
+        self._has_begun = False
+
+    def __aiter__(self) -> "_GuardedUpdates":
+        return self
+
+    async def __anext__(self) -> Update:
+        async with self._circuits.guard(self._server, ongoing=self._has_begun):
+            update = await self._updates.__anext__()
+        self._has_begun = True
+        return update
+
+    async def aclose(self) -> None:
+        await self._updates.aclose()

@@ -5,10 +5,12 @@ the polls that follow it, and a slow run does not lengthen the wait after an err
 """
 
 import asyncio
+import math
 import random
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from typing import TypeVar
+import weakref
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from typing import Generic, TypeVar
 
 from bot.errors import DependencyDown, Retry
 from bot.telemetry import metrics
@@ -16,20 +18,17 @@ from bot.telemetry import metrics
 T = TypeVar("T")
 
 MAX_FAILURES = 4
+STEP = 0.05
+"""Seconds between two moments at which polls begin."""
+SHORT = 0.5
+"""Shorter sleeps end exactly when they should."""
 
 
 class DeadlinePassed(Exception):
     """The run did not end in time."""
 
 
-def cadence(
-    age: float = 0.0,
-    *,
-    first: float = 1.0,
-    growth: float = 0.15,
-    longest: float = 20.0,
-    jitter: float = 0.15,
-) -> Iterator[float]:
+class Cadence:
     """Seconds between two polls, without end: `growth` of the run's age, at least `first`.
 
     The delay of an answer is therefore proportional to its duration. Each pause varies by up to
@@ -37,13 +36,34 @@ def cadence(
     an `age` of `first` seconds or more, because it was streamed or polled elsewhere before, is
     polled immediately, and then at the cadence of its age.
     """
-    if age >= first:
-        yield 0.0
-    while True:
-        delay = min(max(first, growth * age), longest)
-        delay *= random.uniform(1 - jitter, 1 + jitter)
-        age += delay
-        yield delay
+
+    __slots__ = ("_age", "_first", "_growth", "_is_late", "_jitter", "_longest")
+
+    def __init__(
+        self,
+        age: float = 0.0,
+        *,
+        first: float = 1.0,
+        growth: float = 0.15,
+        longest: float = 20.0,
+        jitter: float = 0.15,
+    ) -> None:
+        self._age = age
+        self._first, self._longest = first, longest
+        self._growth, self._jitter = growth, jitter
+        self._is_late = age >= first
+
+    def __iter__(self) -> "Cadence":
+        return self
+
+    def __next__(self) -> float:
+        if self._is_late:
+            self._is_late = False
+            return 0.0
+        delay = min(max(self._first, self._growth * self._age), self._longest)
+        delay *= random.uniform(1 - self._jitter, 1 + self._jitter)
+        self._age += delay
+        return delay
 
 
 def error_backoff(first: float = 1.0, factor: float = 2.0, cap: float = 30.0) -> Iterator[float]:
@@ -54,44 +74,111 @@ def error_backoff(first: float = 1.0, factor: float = 2.0, cap: float = 30.0) ->
         delay = min(delay * factor, cap)
 
 
-async def poll(
-    fetch: Callable[[], Awaitable[T]],
-    done: Callable[[T], bool],
-    *,
-    delays: Iterator[float],
-    errors: Callable[[], Iterator[float]] = error_backoff,
-    deadline: float,
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    clock: Callable[[], float] = time.time,
-) -> AsyncGenerator[T, None]:
-    """Yield what `fetch` returns, repeatedly; `done` is true of the last.
+def sleep_in_step(seconds: float) -> Awaitable[None]:
+    """Sleep about this long: the sleeps of all polls end at the same moments, because waking the
+    process for each costs as much as a poll. They share a timer.
+    """
+    if seconds < SHORT:
+        return asyncio.sleep(seconds)
+    return _steps_of(asyncio.get_running_loop()).sleep(seconds)
 
-    `fetch` is repeated after Retry (not sooner than its `after`). Any other error ends the poll,
+
+class Steps:
+    """The sleeps of one event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = weakref.ref(loop)
+        self._sleeping: dict[int, list[asyncio.Future[None]]] = {}
+
+    def sleep(self, seconds: float) -> asyncio.Future[None]:
+        """A future that is done at the first step after these seconds."""
+        loop = self._loop()
+        assert loop is not None
+        waking = loop.create_future()
+        step = math.ceil((loop.time() + seconds) / STEP)
+        if step not in self._sleeping:
+            self._sleeping[step] = []
+            loop.call_at(step * STEP, self._wake, step)
+        self._sleeping[step].append(waking)
+        return waking
+
+    def _wake(self, step: int) -> None:
+        for waking in self._sleeping.pop(step):
+            if not waking.done():
+                waking.set_result(None)
+
+
+_steps: MutableMapping[asyncio.AbstractEventLoop, Steps] = weakref.WeakKeyDictionary()
+
+
+def _steps_of(loop: asyncio.AbstractEventLoop) -> Steps:
+    if loop not in _steps:
+        _steps[loop] = Steps(loop)
+    return _steps[loop]
+
+
+class Polls(Generic[T]):
+    """What `fetch` returns, repeatedly; `done` is true of the last.
+
+    `fetch` is repeated after Retry (not sooner than its `after`). Any other error ends the polls,
     and so does DependencyDown the fourth time in a row: the caller then waits for the dependency.
     `deadline` is in seconds of `clock`. After it one last poll is made, which finds a run that
     ended unobserved; then DeadlinePassed is raised.
+
+    A class, because a generator takes twice the memory, and thousands of runs wait here at the same
+    time.
     """
-    for delay in delays:
-        await sleep(max(0.0, min(delay, deadline - clock())))
-        backoff, failures = errors(), 0
+
+    __slots__ = (
+        *("_clock", "_deadline", "_delays", "_done", "_errors", "_fetch", "_has_ended"),
+        *("_is_last", "_sleep"),
+    )
+
+    def __init__(
+        self,
+        fetch: Callable[[], Awaitable[T]],
+        done: Callable[[T], bool],
+        *,
+        delays: Iterator[float],
+        errors: Callable[[], Iterator[float]] = error_backoff,
+        deadline: float,
+        sleep: Callable[[float], Awaitable[None]] = sleep_in_step,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._fetch, self._done = fetch, done
+        self._delays, self._errors = delays, errors
+        self._deadline, self._sleep, self._clock = deadline, sleep, clock
+        self._is_last = self._has_ended = False
+
+    def __aiter__(self) -> "Polls[T]":
+        return self
+
+    async def __anext__(self) -> T:
+        if self._has_ended:
+            raise StopAsyncIteration
+        if self._is_last:
+            raise DeadlinePassed
+        await self._sleep(max(0.0, min(next(self._delays), self._deadline - self._clock())))
+        state = await self._next()
+        self._has_ended = self._done(state)
+        metrics.polls.labels("done" if self._has_ended else "working").inc()
+        self._is_last = self._clock() >= self._deadline
+        return state
+
+    async def _next(self) -> T:
+        backoff: Iterator[float] | None = None
+        failures = 0
         while True:
             try:
-                state = await fetch()
-                break
+                return await self._fetch()
             except Retry as error:
                 metrics.polls.labels("error").inc()
                 failures += isinstance(error, DependencyDown)
                 if failures == MAX_FAILURES:
                     raise
-                await _pause(max(next(backoff), error.after or 0), deadline, sleep, clock)
-        is_done = done(state)
-        metrics.polls.labels("done" if is_done else "working").inc()
-        yield state
-        del state  # thousands wait here at the same time: free the last state
-        if is_done:
-            return
-        if clock() >= deadline:
-            raise DeadlinePassed
+                backoff = backoff or self._errors()
+                delay = max(next(backoff), error.after or 0)
+                await _pause(delay, self._deadline, self._sleep, self._clock)
 
 
 async def _pause(

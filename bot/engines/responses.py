@@ -7,9 +7,9 @@ turn's messages. The server stores input and output together once the response h
 import asyncio
 import functools
 import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bot.calls import FunctionOutput
@@ -207,9 +207,7 @@ class ResponsesEngine(SentWithRun):
             run.started_at,
             run.started_at + self._settings.bot_run_deadline,
             WORKING,
-            fetch=lambda: self._fetch(run.id),
-            cancel=lambda: self._cancel(run.id),
-            reopen=lambda: self._reopen(run, partial),
+            _Source(self, run, partial),
             timing=self._api.timing,
             watch=Watch(self._api.timing.lost_after, run.doubtful),
         )
@@ -298,6 +296,24 @@ class ResponsesEngine(SentWithRun):
         if not asked:
             raise error
         return update_of(items[asked[-1] + 1 :], error, takes_calls=run.takes_calls)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A run at the server; `bot.engines.following.Source`."""
+
+    engine: ResponsesEngine
+    run: Run
+    partial: PartialResponse
+
+    def fetch(self) -> Awaitable[Item]:
+        return self.engine._fetch(self.run.id)
+
+    def cancel(self) -> Awaitable[Item | None]:
+        return self.engine._cancel(self.run.id)
+
+    def reopen(self) -> Awaitable[LiveStream | None]:
+        return self.engine._reopen(self.run, self.partial)
 
 
 def _adopted(request: RunRequest, kept: Kept) -> Run | None:

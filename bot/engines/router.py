@@ -4,11 +4,11 @@ A server that keeps conversations is used directly. For all others this process 
 `bot.engines.replay`. The prefix of an id identifies the engine of a conversation or run.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from bot.calls import FunctionOutput
-from bot.engines import RunRequest
+from bot.engines import RunRequest, Updates
 from bot.engines.api import Api
 from bot.engines.client import open_client
 from bot.engines.replay import PREFIX as REPLAYED
@@ -17,7 +17,7 @@ from bot.engines.responses import ResponsesEngine
 from bot.engines.sent_with_run import SentWithRun
 from bot.errors import ConversationGone, RunFailed
 from bot.media import FileKind
-from bot.models import Conversation, MadeFile, Record, Run, Thread, Update
+from bot.models import Conversation, MadeFile, Record, Run, Thread
 from bot.settings import Settings
 from bot.telemetry.log import log
 from bot.timing import EngineTiming
@@ -77,7 +77,7 @@ class Router(SentWithRun):
             raise ConversationGone(request.conversation.id)
         return await engine.start(request)
 
-    def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
+    def follow(self, run: Run, conversation: Conversation) -> Updates:
         return self._engine(run.conversation_id).follow(run, conversation)
 
     async def cancel(self, run: Run) -> None:

@@ -30,11 +30,13 @@ class Watch:
     _seen: tuple[int, str, int] = (-1, "", 0)
     _since: float = field(default_factory=time.monotonic)
 
-    def see(self, partial: Seen) -> None:
-        """Note the current state of the run."""
+    def see(self, partial: Seen) -> bool:
+        """Note the current state of the run; returns whether it has changed."""
         seen = (partial.events, partial.status, len(partial.text))
-        if seen != self._seen:
-            self._seen, self._since = seen, time.monotonic()
+        if seen == self._seen:
+            return False
+        self._seen, self._since = seen, time.monotonic()
+        return True
 
     def doubt(self) -> None:
         """Note that the server broke a connection or was down. Earlier progress no longer counts:

@@ -1,11 +1,11 @@
 """An engine around another one; a subclass overrides what it changes."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 
 from bot.calls import FunctionOutput
-from bot.engines import Engine, RunRequest
+from bot.engines import Engine, RunRequest, Updates
 from bot.media import Attachment
-from bot.models import Conversation, MadeFile, Message, Record, Run, Thread, Update
+from bot.models import Conversation, MadeFile, Message, Record, Run, Thread
 
 
 class EngineWrapper:
@@ -36,7 +36,7 @@ class EngineWrapper:
     async def start(self, request: RunRequest) -> Run:
         return await self._engine.start(request)
 
-    def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
+    def follow(self, run: Run, conversation: Conversation) -> Updates:
         return self._engine.follow(run, conversation)
 
     async def cancel(self, run: Run) -> None:

@@ -1,6 +1,6 @@
 """The signals between a turn and its worker while the turn runs."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -72,15 +72,3 @@ class Interrupt:
             yield
         finally:
             self.waiting = False
-
-    async def idle_between(self, items: AsyncIterator[T]) -> AsyncIterator[T]:
-        """Yield the items of an iterator; the turn is `idle` while it waits for the next one."""
-        while True:
-            self.waiting = True
-            try:
-                item = await anext(items)
-            except StopAsyncIteration:
-                return
-            finally:
-                self.waiting = False
-            yield item

@@ -52,9 +52,9 @@ class Reruns:
                 raise ConversationGone(own[-1].run.conversation_id)
             generation = self.generation
             step = generation.run_of(number) if number else generation.repeated_run(len(own))
-            run_request = replace(
-                run_request, failed=frozenset(each.run.id for each in own if each.run)
-            )
+            if own:
+                failed_ids = frozenset(each.run.id for each in own if each.run)
+                run_request = replace(run_request, failed=failed_ids)
             if own and not number and not self._turn.is_begun(step):
                 await self._pause(own[-1])
             try:

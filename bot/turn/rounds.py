@@ -48,7 +48,9 @@ class Rounds:
         for number in count():
             asked = self._turn.recall(self.generation.asked(number))
             if asked is None:
-                ended = await self._run(replace(run_request, may_call=self._may_call()), number)
+                if run_request.may_call != (may_call := self._may_call()):
+                    run_request = replace(run_request, may_call=may_call)
+                ended = await self._run(run_request, number)
                 if isinstance(ended, Ended):
                     return ended
                 asked = ended

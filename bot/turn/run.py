@@ -5,7 +5,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from bot.engines import Engine, RunRequest
-from bot.errors import NOTHING_SENT, OutOfOrder, RunFailed
+from bot.errors import NOTHING_SENT, OutOfOrder, RateLimited, RunFailed
 from bot.models import TERMINAL, Run, Update, Usage
 from bot.store.journal import Paused, Turn
 from bot.store.steps import WAITS, Step
@@ -43,6 +43,9 @@ class Runner:
             return None, Update("cancelled")
         try:
             update = await self._follow(run, run_request)
+        except RateLimited as error:  # a run that lives as long as its request is refused only here
+            await self.services.throttle.pause(error)
+            raise
         except RunFailed as error:
             if self.interrupt.begins_again:
                 raise OutOfOrder(error.usage, error.model) from error
@@ -100,20 +103,29 @@ class Runner:
                 cancelled_by(interrupt, engine, run, services.stop_grace) as limit,
                 aclosing(engine.follow(run, run_request.conversation)) as updates,
             ):
-                async for new in interrupt.idle_between(updates):
-                    stopped = interrupt.cancelled.is_set() or interrupt.raised.is_in_doubt
-                    if stopped and new.status not in TERMINAL and not new.calls:
-                        continue  # nothing more appears after a stop
-                    if new.text and not update.text:
-                        _measure_first_text(run_request)
-                    update = new
-                    await self.story.show(update)
+                interrupt.waiting = True
+                async for new in updates:
+                    if new is not update and self._may_show(new):
+                        if new.text and not update.text:
+                            _measure_first_text(run_request)
+                        update = new
+                        await self._show(update)
         if not limit.expired():
             return update
         thread = self.turn.claim.thread.key
         log.warning("run_left_behind", run=run.id, thread=thread, turn=self.turn.id)
         await leave_run(self.turn, services, run, run_request)
         return replace(update, status="cancelled", usage=Usage())  # charged when it ends
+
+    def _may_show(self, new: Update) -> bool:
+        """Whether an update counts: nothing more appears after a stop."""
+        stopped = self.interrupt.cancelled.is_set() or self.interrupt.raised.is_in_doubt
+        return not stopped or new.status in TERMINAL or bool(new.calls)
+
+    async def _show(self, update: Update) -> None:
+        self.interrupt.waiting = False
+        await self.story.show(update)
+        self.interrupt.waiting = True
 
 
 def was_down(turn: Turn, run: Run) -> bool:

@@ -1,8 +1,8 @@
 """Interrupts: a turn ends soon after one, whatever the server does with its run."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
+from types import TracebackType
 
 from bot.engines import Engine, RunRequest
 from bot.engines.polling import error_backoff
@@ -16,39 +16,51 @@ from bot.turn.services import Services
 CANCEL_SECONDS = 60.0
 
 
-@asynccontextmanager
-async def cancelled_by(
-    interrupt: Interrupt, engine: Engine, run: Run, grace: float
-) -> AsyncIterator[asyncio.Timeout]:
+class cancelled_by:
     """Inside the block, an interrupt cancels the run on the server.
 
     The block then has `grace` seconds until the run ends; after that it is left. No `TimeoutError`
-    is raised: check whether the yielded timeout is `expired`.
+    is raised: check whether the timeout of the block is `expired`.
+
+    A class, because a generator takes three times the memory, and thousands of turns wait inside.
     """
-    limit = asyncio.timeout(None)
 
-    watching: asyncio.Task[None] | None = None
+    __slots__ = ("_engine", "_grace", "_interrupt", "_limit", "_run", "_watching")
 
-    def cancel_soon() -> None:
-        nonlocal watching
-        if watching is None:
-            limit.reschedule(asyncio.get_running_loop().time() + grace)
-            watching = asyncio.create_task(cancel(engine, run))
+    def __init__(self, interrupt: Interrupt, engine: Engine, run: Run, grace: float) -> None:
+        self._interrupt, self._engine, self._run = interrupt, engine, run
+        self._grace = grace
+        self._limit = asyncio.timeout(None)
+        self._watching: asyncio.Task[None] | None = None
 
-    try:
-        async with limit:
-            interrupt.on_cancel = cancel_soon
-            if interrupt.cancelled.is_set():
-                cancel_soon()
-            yield limit
-    except TimeoutError:
-        if not limit.expired():
-            raise
-    finally:
-        interrupt.on_cancel = None
-        if watching is not None:
-            watching.cancel()
-            await asyncio.wait([watching])
+    async def __aenter__(self) -> asyncio.Timeout:
+        await self._limit.__aenter__()
+        self._interrupt.on_cancel = self._cancel_soon
+        if self._interrupt.cancelled.is_set():
+            self._cancel_soon()
+        return self._limit
+
+    def _cancel_soon(self) -> None:
+        if self._watching is None:
+            self._limit.reschedule(asyncio.get_running_loop().time() + self._grace)
+            self._watching = asyncio.create_task(cancel(self._engine, self._run))
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        try:
+            await self._limit.__aexit__(kind, error, traceback)
+        except TimeoutError:
+            return True
+        finally:
+            self._interrupt.on_cancel = None
+            if self._watching is not None:
+                self._watching.cancel()
+                await asyncio.wait([self._watching])
+        return isinstance(error, TimeoutError) and self._limit.expired()
 
 
 async def cancel(engine: Engine, run: Run) -> None:

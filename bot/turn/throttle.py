@@ -7,21 +7,20 @@ https://developers.openai.com/api/docs/guides/rate-limits
 
 import asyncio
 from collections.abc import (
-    AsyncGenerator,
     AsyncIterator,
     Awaitable,
     Callable,
     Iterable,
     Sequence,
 )
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 from bot.engines import Engine, RunRequest
 from bot.engines.wrapper import EngineWrapper
 from bot.errors import RateLimited, RunFailed, StoreUnavailable
 from bot.media import Attachment
-from bot.models import Conversation, Message, Run, Thread, Update
+from bot.models import Conversation, Message, Run, Thread
 from bot.settings import Settings
 from bot.slack.answer.lazy_event import LazyEvent
 from bot.store import Pace, Store, Turn
@@ -164,16 +163,6 @@ class PacedEngine(EngineWrapper):
     async def start(self, request: RunRequest) -> Run:
         async with self._pausing():
             return await self._engine.start(request)
-
-    async def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
-        """A run that lives as long as its request may be refused as late as here."""
-        try:
-            async with aclosing(self._engine.follow(run, conversation)) as updates:
-                async for update in updates:
-                    yield update
-        except RateLimited as error:
-            await self._throttle.pause(error)
-            raise
 
     @asynccontextmanager
     async def _pausing(self) -> AsyncIterator[None]:

@@ -1,6 +1,7 @@
 """The threads that this worker has claimed."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from functools import partial
 from typing import Any
@@ -19,6 +20,8 @@ class ActiveThread:
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
         self.interrupt = Interrupt()
+        self.since = time.monotonic()
+        """When `interrupt` was made."""
         self.claim: Claim | None = None
         self.turn: Turn | None = None
         self.task: asyncio.Task[None]
@@ -31,6 +34,7 @@ class ActiveThread:
         reason = self.interrupt.reason
         self.turn, self.claim = turn, turn.claim
         self.interrupt = Interrupt(can_begin_again=can_begin_again(turn))
+        self.since = time.monotonic()
         if reason:
             self.interrupt.set(reason)
         turn.on_interrupt = partial(self.note_interrupt, self.interrupt)

@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from functools import partial
+from collections.abc import Mapping
 
 from bot.engines.polling import error_backoff
 from bot.errors import StoreUnavailable
 from bot.store import Store, Turn
+from bot.store.claims import InterruptReason
 from bot.telemetry.log import log
 from bot.timing import WorkerTiming
 from bot.worker.active import ActiveThreads, end_tasks, first_of
@@ -99,11 +100,6 @@ class Heartbeat:
 
     async def _beat(self) -> None:
         began, abandoned = time.monotonic(), len(self._abandoned)
-        # A turn that begins again meanwhile has another interrupt: this one is not for it.
-        interrupts = {
-            each.entry.thread.key: partial(each.note_interrupt, each.interrupt)
-            for each in self._active.values()
-        }
         beat = await self._workers.beat(self._worker, self._timing.lifetime)
         self._last = began
         self._circuits, self._is_due = set(beat.circuits), beat.due_soon
@@ -125,9 +121,16 @@ class Heartbeat:
         if beat.late:
             log.error("heartbeat_late")
             await self._drop_lost_claims()
-        for name, reason in beat.interrupts.items():
-            if name in interrupts:
-                interrupts[name](reason)
+        if beat.interrupts:
+            self._note_interrupts(beat.interrupts, began)
+
+    def _note_interrupts(self, interrupts: Mapping[str, InterruptReason], asked: float) -> None:
+        """Pass interrupts on, as Redis had them at the time `asked`: one is not for a turn that has
+        begun again since."""
+        for each in self._active.values():
+            reason = interrupts.get(each.entry.thread.key)
+            if reason and each.since <= asked:
+                each.note_interrupt(each.interrupt, reason)
 
     def _check_age(self) -> None:
         """Cancel all turns when our lease may have expired: Redis is unreachable, or the process

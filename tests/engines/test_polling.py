@@ -1,10 +1,12 @@
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice, repeat
+from typing import Any
 
 import pytest
 
-from bot.engines.polling import DeadlinePassed, cadence, error_backoff, poll
+from bot.engines.polling import STEP, Cadence, DeadlinePassed, Polls, Steps, error_backoff
 from bot.errors import Retry, RunFailed
 
 
@@ -43,7 +45,7 @@ async def run_poll(
     delays: Iterator[float] | None = None,
     deadline: float = 5000.0,
 ) -> list[str]:
-    states = poll(
+    states = Polls(
         fetch,
         lambda state: state == "done",
         delays=delays or iter(doubling(1.0)),
@@ -62,10 +64,10 @@ def doubling(first: float) -> Iterator[float]:
 
 
 def test_the_cadence_grows_to_its_cap() -> None:
-    delays = list(islice(cadence(jitter=0), 7))
+    delays = list(islice(Cadence(jitter=0), 7))
     assert delays == [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
-    assert list(islice(cadence(20.0, jitter=0), 3)) == pytest.approx([0.0, 3.0, 3.45])
-    assert list(islice(cadence(300.0, jitter=0), 3)) == [0.0, 20.0, 20.0]
+    assert list(islice(Cadence(20.0, jitter=0), 3)) == pytest.approx([0.0, 3.0, 3.45])
+    assert list(islice(Cadence(300.0, jitter=0), 3)) == [0.0, 20.0, 20.0]
 
 
 @pytest.mark.parametrize(
@@ -80,11 +82,11 @@ def test_the_cadence_grows_to_its_cap() -> None:
 def test_a_late_poller_polls_immediately_and_then_at_the_cadence_of_the_runs_age(
     age: float, delays: list[float]
 ) -> None:
-    assert list(islice(cadence(age, jitter=0), 4)) == pytest.approx(delays)
+    assert list(islice(Cadence(age, jitter=0), 4)) == pytest.approx(delays)
 
 
 def test_the_cadence_has_jitter() -> None:
-    firsts = {next(cadence()) for _ in range(200)}
+    firsts = {next(Cadence()) for _ in range(200)}
     assert len(firsts) > 100
     assert all(0.85 <= first <= 1.15 for first in firsts)
 
@@ -92,7 +94,7 @@ def test_the_cadence_has_jitter() -> None:
 def test_the_cadence_keeps_the_lag_within_a_sixth_of_the_run_s_time() -> None:
     for seconds in (10, 30, 60, 600):
         elapsed = 0.0
-        for delay in cadence():
+        for delay in Cadence():
             elapsed += delay
             if elapsed >= seconds:
                 break
@@ -115,7 +117,7 @@ async def test_every_state_is_seen_and_the_last_one_ends_it() -> None:
     assert time.slept == [1, 2, 4]
 
 
-async def test_error_backoff_does_not_reset_the_cadence() -> None:
+async def test_error_backoff_does_not_reset_the_Cadence() -> None:
     time = Time()
     script = answers("working", Retry("a"), Retry("b"), "working", Retry("c"), "done")
     await run_poll(time, script)
@@ -151,3 +153,34 @@ async def test_a_run_that_ended_long_ago_is_found_after_the_deadline() -> None:
     time = Time(now=9000.0)
     assert await run_poll(time, answers("done")) == ["done"]
     assert time.slept == [0]
+
+
+class Timers:
+    """A loop whose time stands still, and which only records its timers."""
+
+    def __init__(self) -> None:
+        self.set: list[tuple[float, Callable[[], None]]] = []
+        self.create_future = asyncio.get_running_loop().create_future
+
+    def time(self) -> float:
+        return 1000.01
+
+    def call_at(self, when: float, wake: Callable[[int], None], step: int) -> None:
+        self.set.append((when, lambda: wake(step)))
+
+
+async def test_the_sleeps_of_many_polls_share_a_few_timers() -> None:
+    timers: Any = Timers()
+    steps = Steps(timers)
+    seconds = [1.0 + number / 1000 for number in range(200)]
+    sleeps = [steps.sleep(each) for each in seconds]
+    sleeps[0].cancel()
+    woken_at: dict[int, float] = {}
+    for when, wake in timers.set:
+        wake()
+        for number, sleep in enumerate(sleeps):
+            if sleep.done():
+                woken_at.setdefault(number, when)
+    assert len(timers.set) <= 6
+    late = [woken_at[number] - 1000.01 - each for number, each in enumerate(seconds)]
+    assert all(-1e-6 <= each <= STEP for each in late)

@@ -419,7 +419,7 @@ def test_rate_and_burst_stay_within_the_limit_of_any_minute() -> None:
         rate, burst = throttle.rate_and_burst(per_minute)
         assert rate > 0
         assert rate * 60 + burst <= per_minute or per_minute == 1
-    assert next(polling.cadence()) > 0
+    assert next(polling.Cadence()) > 0
 
 
 async def _true(value: bool) -> bool:

@@ -1,9 +1,9 @@
 """The engine itself: what it asks of the server, and when."""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bot.calls import FunctionOutput
@@ -191,7 +191,7 @@ class AssistantsEngine:
             return
         if partial.status == PAUSED:
             partial.run = await self._excuse(run, fields(partial.run))
-            async with aclosing(following.poll()) as updates:
+            async with aclosing(following.updates(None, streams=False)) as updates:
                 async for update in updates:
                     yield update
         if partial.status == PAUSED:
@@ -247,21 +247,12 @@ class AssistantsEngine:
         return str(getattr(self._settings, field)) if is_set else ""
 
     def _following(self, run: Run, partial: PartialRun) -> Following:
-        async def cancel() -> Item:
-            await self.cancel(run)
-            return await self._fetch(run)
-
-        async def reopen() -> None:
-            """The protocol has no way to resume a stream."""
-
         return Following(
             partial,
             run.started_at,
             run.started_at + self._settings.bot_run_deadline,
             WORKING,
-            fetch=lambda: self._fetch(run),
-            cancel=cancel,
-            reopen=reopen,
+            _Source(self, run),
             timing=self._api.timing,
             watch=Watch(self._api.timing.lost_after, run.doubtful),
         )
@@ -294,6 +285,24 @@ class AssistantsEngine:
         ]
         path = ("threads", run.conversation_id, "runs", run.id, "submit_tool_outputs")
         return with_id(await self._api.post(*path, body={"tool_outputs": outputs}))
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A run at the server; `bot.engines.following.Source`."""
+
+    engine: AssistantsEngine
+    run: Run
+
+    def fetch(self) -> Awaitable[Item]:
+        return self.engine._fetch(self.run)
+
+    async def cancel(self) -> Item:
+        await self.engine.cancel(self.run)
+        return await self.engine._fetch(self.run)
+
+    async def reopen(self) -> None:
+        """The protocol has no way to resume a stream."""
 
 
 def _content(record: Record) -> str | list[Json]:

@@ -7,8 +7,7 @@ posted again.
 
 import asyncio
 import unicodedata
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 
@@ -83,39 +82,15 @@ class Replies:
         """Finish background work; called when the process ends."""
         await self._previous.drain()
 
-    @asynccontextmanager
-    async def open(
-        self, turn: Turn, message: Message, stop: Stop | None = None
-    ) -> AsyncIterator["Reply"]:
-        """The reply to `message`. The status is shown inside the block and cleared afterwards.
+    def open(self, turn: Turn, message: Message, stop: Stop | None = None) -> "OpenReply":
+        """The reply to `message`, for an `async with` block. The status is shown inside the block
+        and cleared afterwards.
 
         Once `stop` is set, no further part of a long answer is posted.
 
         The status stays if the turn is retried later or goes to another worker.
         """
-        status, live, reply = self._parts(turn, message, stop or Stop())
-        status.keep()
-        try:
-            yield reply
-        except (Retry, asyncio.CancelledError):
-            raise
-        except Suspended:
-            await live.pause()
-            await status.rest()
-            await status.suspend()
-            raise
-        except BaseException:
-            await status.rest()
-            await status.clear(session_ended=False)
-            raise
-        else:
-            await status.rest()
-            await status.clear(session_ended=live.session_ended)
-        finally:
-            tasks = [*status.abandon(), *live.abandon()]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        return OpenReply(*self._parts(turn, message, stop or Stop()))
 
     def _parts(self, turn: Turn, message: Message, stop: Stop) -> tuple[Status, Live, "Reply"]:
         """The status of a reply, its growing messages, and the reply itself."""
@@ -163,6 +138,41 @@ class Replies:
         return await post_ephemeral(
             self._client, message.thread, message.user_id, text, beside_thread=root
         )
+
+
+class OpenReply:
+    """The block of `Replies.open`. A class, because a generator takes three times the memory, and
+    thousands of turns wait inside."""
+
+    __slots__ = ("_live", "_reply", "_status")
+
+    def __init__(self, status: Status, live: Live, reply: "Reply") -> None:
+        self._status, self._live, self._reply = status, live, reply
+
+    async def __aenter__(self) -> "Reply":
+        self._status.keep()
+        return self._reply
+
+    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        try:
+            await self._end(error)
+        finally:
+            tasks = [*self._status.abandon(), *self._live.abandon()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _end(self, error: BaseException | None) -> None:
+        status, live = self._status, self._live
+        if isinstance(error, Retry | asyncio.CancelledError):
+            return
+        if isinstance(error, Suspended):
+            await live.pause()
+        await status.rest()
+        if isinstance(error, Suspended):
+            await status.suspend()
+        else:
+            await status.clear(session_ended=error is None and live.session_ended)
 
 
 class Reply:
