@@ -33,7 +33,7 @@ WORKING = frozenset({"queued", "in_progress", "cancelling"})
 
 ANSWER_CHARS = 2_000_000
 """Maximum text of one run, three times the longest answer of current models."""
-ITEM_BYTES = 48_000_000
+ITEM_BYTES = 40_000_000
 """All items of one run in memory, images included: whatever is kept of them but the deltas."""
 MOST_ITEMS = 10_000
 MOST_PARTS = 1_000

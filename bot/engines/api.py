@@ -22,6 +22,7 @@ from bot.engines.events import EventStream, Json
 from bot.engines.items import listed, text
 from bot.engines.parsing import parse
 from bot.engines.size import MIB, size_of
+from bot.engines.transport import read_whole
 from bot.errors import NOT_THE_PROTOCOL, ConversationGone, Retry, RunFailed
 from bot.timing import EngineTiming
 
@@ -200,8 +201,10 @@ class Api:
         response = opened.response
         if not _JSON.match(response.headers.get("content-type", "")):
             return opened
+        stream = response.stream
+        assert isinstance(stream, httpx2.AsyncByteStream)
         try:
-            return _checked(parse(await response.aread()))
+            return _checked(parse(await read_whole(stream)))
         finally:
             await response.aclose()
 

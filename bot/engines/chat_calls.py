@@ -6,6 +6,7 @@ index 0 for all calls, some with arguments as an object.
 
 import json
 import secrets
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,10 +40,12 @@ class _Call:
 
 
 class ChatCalls:
-    """Takes the `tool_calls` of deltas and messages; `size` is their approximate size in bytes."""
+    """Takes the `tool_calls` of deltas and messages; `size` is their approximate size in bytes,
+    `chars` the length of all arguments."""
 
     def __init__(self) -> None:
         self.size = 0
+        self.chars = 0
         self._calls: list[_Call] = []
         self._newest: dict[int, _Call] = {}
         """The newest call of each index."""
@@ -67,7 +70,8 @@ class ChatCalls:
         call.name = call.name or name
         if words := text(arguments):
             call.chunks.append(words)
-        self.size += len(name) + len(text(arguments))
+        self.size += sys.getsizeof(name) + sys.getsizeof(words)
+        self.chars += len(words)
 
     def items(self) -> list[dict[str, Any]]:
         """The calls as items of a response; a call without an id gets one."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.calls import FunctionOutput
 from bot.engines import RunRequest
-from bot.engines.answer import ITEM_BYTES, PartialResponse
+from bot.engines.answer import ANSWER_CHARS, ITEM_BYTES, PartialResponse
 from bot.engines.api import Api
 from bot.engines.attachments import chat_part
 from bot.engines.chat_calls import ChatCalls
@@ -174,7 +174,7 @@ class _Reader:
             self._partial.take({"type": "response.output_item.added", "item": item})
         for delta in map(fields, listed(message.get("tool_calls"))):
             self._calls.take(delta)
-        if self._calls.size > ITEM_BYTES:
+        if self._calls.size > ITEM_BYTES or self._calls.chars > ANSWER_CHARS:
             raise too_large(self._partial.text)
         if written := _written(message):
             kind = "response.output_text.delta"

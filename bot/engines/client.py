@@ -17,7 +17,13 @@ from openai import AsyncOpenAI, DefaultAioHttpClient
 from bot.engines.connection import Response as LeanResponse
 from bot.engines.pool import Pool, Pools
 from bot.engines.streaming import StreamingTransport
-from bot.engines.transport import EXTRA_SECONDS, STREAMED, BoundedTransport, whole_timeout
+from bot.engines.transport import (
+    EXTRA_SECONDS,
+    STREAMED,
+    BoundedTransport,
+    read_whole,
+    whole_timeout,
+)
 from bot.settings import Settings
 from bot.telemetry.log import log
 from bot.timing import EngineTiming
@@ -119,13 +125,7 @@ class GatedClient(DefaultAioHttpClient):
             response = await self._sent(request, outcome)
             stream = response.stream
             assert isinstance(stream, httpx2.AsyncByteStream)
-            try:
-                body = bytearray()
-                async for chunk in stream:
-                    body += chunk
-            finally:
-                await stream.aclose()
-        return response, body
+            return response, await read_whole(stream)
 
     async def open(self, request: httpx2.Request) -> httpx2.Response:
         """Like `read`, without reading the body; the caller closes the response."""

@@ -167,6 +167,8 @@ class Connection(asyncio.Protocol):
         if self._is_complete:
             return
         self._failure = error
+        if not self._streamed:
+            self._data = bytearray()
         self._complete()
         if self._link is not None:
             self._link.abort()  # perhaps no one reads the body any more

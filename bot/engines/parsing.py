@@ -30,4 +30,5 @@ def _parse(data: bytes | bytearray) -> Any:
     except ValueError:
         if len(data) > SMALL_BYTES:
             raise
-    return json.loads(data)  # lone surrogates, deep nesting, other encodings
+    # Lone surrogates, deep nesting, incomplete characters, other encodings.
+    return json.loads(data.decode(json.detect_encoding(data), "replace"))

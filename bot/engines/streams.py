@@ -82,7 +82,7 @@ class LiveStream:
             try:
                 async with asyncio.timeout(patience):
                     with vendor_errors(missing="run"):
-                        self._rest = list(await anext(aiter(self._stream), ()))
+                        self._rest = list(await anext(aiter(self._stream), None) or ())
             except TimeoutError:
                 raise Retry("timeout") from None
         return self._rest.pop(0) if self._rest else None

@@ -18,6 +18,8 @@ BODY_BYTES = 24 * MIB
 """A JSON body."""
 ERROR_BYTES = 256 * 1024
 """What is read of the body of an error; a longer one is cut off."""
+DELETED_BYTES = 256 * 1024
+"""The body of a deletion, which no one needs."""
 FILE_BYTES = 40 * MIB
 EVENT_BYTES = 12 * MIB
 """One server-sent event; an image that a model has drawn comes in one."""
@@ -37,6 +39,20 @@ WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": _ZLIB}
 
 class TooLarge(httpx2.RequestError):
     """The server sent more than the limit."""
+
+
+async def read_whole(stream: httpx2.AsyncByteStream) -> bytearray:
+    """The body of a response. An error holds no part of it."""
+    body = bytearray()
+    try:
+        async for chunk in stream:
+            body += chunk
+    except BaseException:
+        body.clear()
+        raise
+    finally:
+        await stream.aclose()
+    return body
 
 
 class BoundedTransport(httpx2.AsyncBaseTransport):
@@ -78,15 +94,16 @@ def _limited(
             raise httpx2.RemoteProtocolError(f"content-encoding {encoding[:20]} was not offered")
         del response.headers["content-encoding"]
         stream = _Decompressed(stream, encoding)
-    is_events = response.headers.get("content-type", "").startswith("text/event-stream")
-    if is_events and request.extensions.get(STREAMED):
-        return BoundedEvents(stream)
     seconds = whole_timeout(request)
     if response.is_error:
         return Beginning(stream, ERROR_BYTES, seconds)
+    is_events = response.headers.get("content-type", "").startswith("text/event-stream")
+    if is_events and request.extensions.get(STREAMED):
+        return BoundedEvents(stream)
     if request.url.path.endswith("/content"):
         return BoundedBody(stream, FILE_BYTES, seconds)
-    return BoundedBody(stream, BODY_BYTES, seconds, json=True)
+    most = DELETED_BYTES if request.method == "DELETE" else BODY_BYTES
+    return BoundedBody(stream, most, seconds, json=True)
 
 
 def whole_timeout(request: httpx2.Request) -> float | None:

@@ -76,7 +76,11 @@ def test_small_json_is_read_as_python_reads_it(data: bytes) -> None:
     assert repr(parse(data)) == repr(json.loads(data))
 
 
-@pytest.mark.parametrize("data", [b"", b"{} x", b'"\x01"', b'"\xff"', b"<html>", b"[1,]", b"'a'"])
+def test_incomplete_characters_are_replaced() -> None:
+    assert parse(b'{"a":"\xf0\x9f"}') == {"a": "\ufffd"}
+
+
+@pytest.mark.parametrize("data", [b"", b"{} x", b'"\x01"', b"<html>", b"[1,]", b"'a'"])
 def test_what_is_no_json_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         parse(data)

@@ -105,6 +105,7 @@ BODIES = {
     "headers": endless(b"HTTP/1.1 200 OK\r\n", b"X-Header: x\r\n" * 1000),
 }
 STREAMS = {
+    "wide line": endless(EVENTS + CREATED, b"data: " + WIDE[: 11 * MIB] + WIDE[-8:] + b"\n\n"),
     "line": endless(EVENTS + CREATED + b"data: ", BLOCK),
     "lines": endless(EVENTS + CREATED, b"data: x\n" * 8192),
     "deltas": endless(EVENTS + CREATED, DELTA * 20),
@@ -236,12 +237,17 @@ async def test_no_stream_of_a_server_without_conversations_exhausts_memory_or_ti
             await a_turn(engine, conversation_id)
 
 
+ARGUMENTS = {"index": 0, "function": {"name": "f", "arguments": "word " * 200 + "😀"}}
+CALL = event(choices=[{"delta": {"tool_calls": [ARGUMENTS]}}])
 CHUNK = event(choices=[{"delta": {"content": "word " * 200}}])
 
 
-async def test_no_stream_of_chat_completions_exhausts_memory_or_time(fake: FakeOpenAI) -> None:
+@pytest.mark.parametrize("chunk", [CHUNK, CALL], ids=["text", "arguments"])
+async def test_no_stream_of_chat_completions_exhausts_memory_or_time(
+    fake: FakeOpenAI, chunk: bytes
+) -> None:
     async with (
-        open_liar(endless(EVENTS, CHUNK * 20)) as url,
+        open_liar(endless(EVENTS, chunk * 20)) as url,
         open_responses_on(fake, QUICK, openai_base_url=url) as engine,
         bounded(),
     ):

@@ -116,6 +116,22 @@ def test_many_calls_count_by_what_they_take() -> None:
     assert calls.size >= 100 * size_of({"id": "", "name": "", "chunks": []})
 
 
+async def test_the_error_of_a_stream_is_cut_off() -> None:
+    class Once(httpx2.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            error = {"code": "c", "message": BIG, "more": MANY}
+            yield b"data: " + json.dumps({"type": "error", "error": error}).encode() + b"\n\n"
+
+    request = httpx2.Request("POST", "http://x")
+    async with openai.AsyncOpenAI(api_key="k") as client:
+        response = httpx2.Response(200, stream=Once(), request=request)
+        stream = EventStream(cast_to=object, response=response, client=client)
+        with pytest.raises(openai.APIError) as raised:
+            await anext(aiter(stream))
+    assert raised.value.code == "c"
+    assert size_of(raised.value.body) < 2 * MESSAGE_CHARS
+
+
 class Silent(asyncio.Transport):
     """A transport to which requests are written, and nothing else."""
 
