@@ -40,14 +40,22 @@ class Results:
 
     async def send_file(self, name: str, ending: str, content: bytes, comment: str) -> None:
         """Send a file with a comment above it; the time of the job becomes part of its name."""
-        asked_at = datetime.fromtimestamp(float(self._job.ts), UTC)
-        full_name = f"{name}-{asked_at:%Y%m%d-%H%M%S}.{ending}"
+        if not await self.has_file(name, ending):
+            full_name = self._file_name(name, ending)
+            await self._messages.send_file(self._job.user_id, full_name, content, comment)
 
-        def has_file(message: Mapping[str, Any]) -> bool:
+    async def has_file(self, name: str, ending: str) -> bool:
+        """Whether an earlier attempt has sent a file."""
+        full_name = self._file_name(name, ending)
+
+        def is_wanted(message: Mapping[str, Any]) -> bool:
             return any(file.get("name") == full_name for file in message.get("files") or ())
 
-        if not await self._is_sent(has_file):
-            await self._messages.send_file(self._job.user_id, full_name, content, comment)
+        return await self._is_sent(is_wanted)
+
+    def _file_name(self, name: str, ending: str) -> str:
+        asked_at = datetime.fromtimestamp(float(self._job.ts), UTC)
+        return f"{name}-{asked_at:%Y%m%d-%H%M%S}.{ending}"
 
     async def is_posted(self, part: str = "result") -> bool:
         """Whether an earlier attempt has posted a message."""

@@ -127,6 +127,8 @@ async def _send_charts(results: Results, comment: str, *series: Series) -> None:
 async def export(turn: Turn, services: Services, message: Message, results: Results) -> None:
     """Send the conversations that the person wrote in and can still see in Slack, as a JSON
     file."""
+    if await results.has_file("conversations", "json"):
+        return  # and it is in the audit log
     store, team_id, user_id = services.store, message.thread.team_id, message.user_id
     recent = await store.conversations.recent(team_id, user_id, limit=None)
     found = await services.rights.visible(user_id, recent)

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from bot.jobs.export import export_conversations
@@ -12,6 +13,7 @@ from bot.models import Message as JobMessage
 from bot.store import jobs
 from bot.store.claims import CLOCK_SKEW
 from bot.store.usage import FORGOTTEN, day_of
+from bot.telemetry import audit_log
 from bot.texts.commands import NONE_SUCH
 from local_slack.workspace.model import Message
 from tests.fakes.openai import held
@@ -198,8 +200,17 @@ async def run_all(world: World, asked: Sequence[JobMessage]) -> None:
 
 
 async def test_jobs_of_a_redis_that_came_back_with_an_older_state_send_nothing_twice(
-    world: World,
+    world: World, tmp_path: Path
 ) -> None:
+    trail = tmp_path / "audit.jsonl"
+    with audit_log.opened(str(trail)):
+        await repeat_jobs(world)
+    kinds = [json.loads(line)["event"] for line in trail.read_text().splitlines()]
+    assert kinds.count("export") == 2
+
+
+async def repeat_jobs(world: World) -> None:
+    """Run jobs, run them again after a restore, and let the person ask for another export."""
     store, alice = world.bot.store, world.slack.user("alice")
     root = await world.ask("#general", "@bot about cats")
     names = ["chart", "export", "reset_all", "forget_me", "confirm_deletion"]
