@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from local_slack.api.rates import Rates
 from local_slack.api.web_api import CallRecord, Tokens, WebApi
 from local_slack.app_pages import AppPage
-from local_slack.delivery.delivery import Answer, Deliveries, Delivery
+from local_slack.delivery.delivery import ACK_SECONDS, Answer, Deliveries, Delivery
 from local_slack.delivery.faults import Faults
 from local_slack.delivery.http_events import HttpEvents
 from local_slack.delivery.interactions import Interactions
 from local_slack.delivery.socket_mode import SocketMode
+from local_slack.options import Options
 from local_slack.people import Person
 from local_slack.switches import Switch
 from local_slack.traces import Trace, steps_of
@@ -52,38 +53,33 @@ class Route:
         return await transport.send(delivery, timeout, retry_num, retry_reason)
 
 
+def _set_of(names: Iterable[str] | None) -> frozenset[str] | None:
+    return None if names is None else frozenset(names)
+
+
 class LocalSlack:
     """A running workspace. `open_workspace` makes one."""
 
-    def __init__(
-        self,
-        workspace: Workspace,
-        tokens: Tokens,
-        faults: Faults,
-        *,
-        events: frozenset[str] | None,
-        scopes: frozenset[str] | None,
-        commands: frozenset[str] | None,
-        events_url: str | None,
-        time_factor: float,
-        ack_seconds: float,
-        rate_limits: bool,
-    ) -> None:
+    def __init__(self, workspace: Workspace, tokens: Tokens, options: Options) -> None:
+        events, scopes = _set_of(options.get("events")), _set_of(options.get("scopes"))
+        events_url = options.get("events_url")
         self.workspace = workspace
         self.tokens = tokens
-        self.faults = faults
+        self.faults = faults = options.get("faults") or Faults()
+        self.commands = _set_of(options.get("commands"))
+        self.patience = options.get("patience", PATIENCE)
         self.control_token = secrets.token_urlsafe(18)
         self.http = HttpEvents(tokens.signing_secret, events_url)
         self.sockets = SocketMode(workspace.app_id)
-        self.rates = Rates(workspace.clock, enabled=rate_limits)
+        self.rates = Rates(workspace.clock, enabled=options.get("rate_limits", False))
         self.interactions = Interactions(workspace)
         self.deliveries_to_app = Deliveries(
             workspace,
             Route(self.http, self.sockets),
             faults,
             events=events,
-            time_factor=time_factor,
-            ack_seconds=ack_seconds,
+            time_factor=options.get("time_factor", 1.0),
+            ack_seconds=options.get("ack_seconds", ACK_SECONDS),
         )
         self.web_api = WebApi(
             workspace, tokens, faults, self.rates, self.sockets, self.interactions
@@ -96,7 +92,6 @@ class LocalSlack:
         self.added: AddedWorkspaces | None = None
         self._traces: deque[Trace] = deque(maxlen=KEPT_TRACES)
         self._trace_number = 0
-        self.commands = commands
 
     # Connection settings of the app
 
@@ -275,12 +270,15 @@ class LocalSlack:
         expire_streams(self.workspace)
         expire_agents(self.workspace)
 
-    async def wait_for(self, predicate: Callable[[], Value], timeout: float = PATIENCE) -> Value:
-        """The first true value of `predicate`, checked after every change; raises TimeoutError."""
+    async def wait_for(self, predicate: Callable[[], Value], timeout: float | None = None) -> Value:
+        """The first true value of `predicate`, checked after every change.
+
+        Raises TimeoutError after `timeout` seconds, by default the `patience` of the workspace.
+        """
         changed = asyncio.Event()
         stop = self.workspace.changes.observe(lambda change: changed.set())
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(self.patience if timeout is None else timeout):
                 while not (value := predicate()):
                     changed.clear()
                     with contextlib.suppress(TimeoutError):
@@ -296,7 +294,7 @@ class LocalSlack:
         self.web_api.base_url = self.interactions.base_url = base_url
         self.workspace.files_url = base_url
 
-    async def settled(self, timeout: float = PATIENCE) -> None:
+    async def settled(self, timeout: float | None = None) -> None:
         """Wait until every delivery so far was acknowledged or given up."""
         await self.wait_for(lambda: not self.deliveries_to_app.pending, timeout)
 

@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import itertools
 import secrets
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from functools import partial
+from typing import Unpack
 
 from aiohttp import web
 
@@ -14,11 +15,10 @@ from local_slack.api.responses import ResponseUrls
 from local_slack.api.web_api import Tokens
 from local_slack.control import control, web_page
 from local_slack.control.guard import refuse_other_origins
-from local_slack.delivery.delivery import ACK_SECONDS
-from local_slack.delivery.faults import Faults
 from local_slack.local_slack import LocalSlack
+from local_slack.options import Options
 from local_slack.workspace.clock import Clock
-from local_slack.workspace.model import Channel, Json, User
+from local_slack.workspace.model import Channel, User
 from local_slack.workspace.snapshot import restore
 from local_slack.workspace.workspace import Workspace
 
@@ -26,88 +26,35 @@ MAX_UPLOAD_BYTES = 100 * 1024 * 1024
 TICK_SECONDS = 0.5
 
 
-def found_workspace(
-    clock: Clock | None,
-    bot_name: str,
-    users: Iterable[str],
-    channels: Iterable[str],
-    first_id: int = 1,
-) -> Workspace:
+def found_workspace(options: Options) -> Workspace:
     """A new workspace, with all users and the app in every channel."""
-    workspace = Workspace(clock=clock or Clock())
-    workspace.counter = itertools.count(first_id)
-    for name in users:
+    workspace = Workspace(clock=options.get("clock") or Clock())
+    workspace.counter = itertools.count(options.get("first_id", 1))
+    for name in options.get("users", ("alice", "bob", "carol")):
         workspace.add_user(User(workspace.new_id("U"), name))
     workspace.add_user(
         User(
             workspace.new_id("U"),
-            bot_name,
+            options.get("bot_name", "threadbot"),
             is_bot=True,
             bot_id=workspace.new_id("B"),
             app_id=workspace.app_id,
         )
     )
-    for name in channels:
+    for name in options.get("channels", ("general", "random")):
         members = list(workspace.users)
         workspace.add_channel(Channel(workspace.new_id("C"), "channel", name, members))
     return workspace
 
 
 @contextlib.asynccontextmanager
-async def open_workspace(
-    *,
-    port: int = 0,
-    events_url: str | None = None,
-    users: Iterable[str] = ("alice", "bob", "carol"),
-    channels: Iterable[str] = ("general", "random"),
-    bot_name: str = "threadbot",
-    events: Iterable[str] | None = None,
-    scopes: Iterable[str] | None = None,
-    commands: Iterable[str] | None = None,
-    faults: Faults | None = None,
-    clock: Clock | None = None,
-    time_factor: float = 1.0,
-    ack_seconds: float = ACK_SECONDS,
-    rate_limits: bool = False,
-    tokens: Tokens | None = None,
-    state: Json | None = None,
-    enterprise_id: str | None = None,
-    first_id: int = 1,
-) -> AsyncIterator[LocalSlack]:
-    """A local Slack with one app installed, on 127.0.0.1.
-
-    Args:
-        port: 0 takes a free one.
-        events_url: The app's request URL; None delivers through Socket Mode.
-        users, channels: Names for a new workspace; all users are in all channels.
-        events: Names the app subscribed to, such as "message.im"; None: all.
-        scopes: Bot scopes that the app was granted; None: all but `chat:write.public`.
-        commands: Slash commands of the app; None: any.
-        time_factor: Scales the waits before Slack's retries (1 s, 1 min, 5 min).
-        ack_seconds: How long Slack waits for an acknowledgement.
-        rate_limits: Enforce the tiers and one post per second and channel.
-        state: A `snapshot()` to continue from; users and channels come from it.
-        enterprise_id: The Enterprise organization of the workspace.
-        first_id: The number in the first id of a new workspace.
-    """
-    workspace = (
-        restore(state, clock)
-        if state
-        else found_workspace(clock, bot_name, users, channels, first_id)
-    )
-    workspace.enterprise_id = enterprise_id or workspace.enterprise_id
-    slack = LocalSlack(
-        workspace,
-        tokens or Tokens("xoxb-local-slack", "xapp-local-slack", secrets.token_hex(16)),
-        faults or Faults(),
-        events=None if events is None else frozenset(events),
-        scopes=None if scopes is None else frozenset(scopes),
-        commands=None if commands is None else frozenset(commands),
-        events_url=events_url,
-        time_factor=time_factor,
-        ack_seconds=ack_seconds,
-        rate_limits=rate_limits,
-    )
+async def open_workspace(*, port: int = 0, **options: Unpack[Options]) -> AsyncIterator[LocalSlack]:
+    """A local Slack with one app installed, on 127.0.0.1; `port` 0 takes a free one."""
+    state = options.get("state")
+    workspace = restore(state, options.get("clock")) if state else found_workspace(options)
+    workspace.enterprise_id = options.get("enterprise_id") or workspace.enterprise_id
+    tokens = Tokens("xoxb-local-slack", "xapp-local-slack", secrets.token_hex(16))
+    slack = LocalSlack(workspace, options.get("tokens") or tokens, options)
     async with _serving(slack, port), _ticking(slack):
         yield slack
 
