@@ -27,7 +27,7 @@ from tests.fakes.openai import FakeOpenAI, held, open_fake_openai
 from tests.recording import Recording
 from tests.redis_server import PATIENT
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 ACK_SECONDS = 20.0
 """Slack gives three, but not on a loaded machine; a delivery that is repeated is another story."""
 WORKER = WorkerTiming(heartbeat=0.1, retry_first=0.05, retry_longest=1.0, recheck=0.02)
@@ -181,6 +181,7 @@ async def open_world(
             recording.fill_ai(server)
         slack = await stack.enter_async_context(
             open_workspace(
+                patience=PATIENCE,
                 events=events,
                 scopes=scopes,
                 commands=[prefixed(command.name, prefix) for command in all_commands()],

@@ -21,7 +21,7 @@ from tests.chaos.processes import BotProcess, Part
 from tests.fakes.openai import Answer, FakeOpenAI, Prompt, open_fake_openai
 from tests.ports import free_port
 from tests.redis_server import PATIENT, RedisServer, run_server
-from tests.world import wait_until
+from tests.world import PATIENCE, wait_until
 
 WORD = re.compile(r"\bw\d{6}\b")
 TIME_FACTOR = 0.1
@@ -97,7 +97,7 @@ class Deployment:
     def _name(self) -> str:
         return f"c{len(self.slack.workspace.channels)}"
 
-    async def rests(self, timeout: float = 60.0) -> None:
+    async def rests(self, timeout: float = PATIENCE) -> None:
         """Wait until all deliveries have ended and the backlog is empty."""
         await self.slack.settled(timeout)
 
@@ -151,6 +151,7 @@ async def open_deployment(
         fake = await stack.enter_async_context(open_fake_openai(seed=seed))
         slack = await stack.enter_async_context(
             open_workspace(
+                patience=PATIENCE,
                 events=EVENTS,
                 scopes=SCOPES,
                 commands=[command.name for command in COMMANDS],

@@ -14,7 +14,7 @@ from tests.forks import Fork
 
 Part = Literal["web", "worker", "run"]
 
-START_PATIENCE = 60.0
+START_PATIENCE = 180.0
 
 
 class BotProcess:

@@ -218,7 +218,7 @@ async def test_the_end_of_a_run_is_read_at_once(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("bot.engines.connection.GATHERED", 3600.0)
     pieces = [event("created"), event("delta"), event("completed")]
     read = b""
-    async with streaming(Server([HEAD, *pieces])) as connection, asyncio.timeout(10):
+    async with streaming(Server([HEAD, *pieces])) as connection, asyncio.timeout(60):
         while b"response.completed" not in read:
             read += await connection.read()
 
@@ -236,7 +236,7 @@ async def test_the_kernel_collects_small_pieces(monkeypatch: pytest.MonkeyPatch)
     pieces = [event("delta")] * 100
     async with streaming(Server([HEAD, *pieces, event("completed" + "!" * 3000)])) as connection:
         read = b""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while b"response.completed" not in read:
                 read += await connection.read()
     assert read.count(b"response.delta") == 100

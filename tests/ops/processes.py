@@ -22,10 +22,9 @@ from local_slack.local_slack import LocalSlack
 from local_slack.server import open_workspace
 from tests.fakes.openai import FakeOpenAI, open_fake_openai
 from tests.ports import free_port
-from tests.world import wait_until
+from tests.world import PATIENCE, wait_until
 
 ROOT = Path(__file__).parent.parent.parent
-PATIENCE = 60.0
 STOP_SECONDS = 30.0
 """What Heroku and Kubernetes give a process after SIGTERM."""
 
@@ -98,6 +97,7 @@ async def open_site(redis_url: str, *, socket_mode: bool = True) -> AsyncIterato
         fake = await stack.enter_async_context(open_fake_openai())
         slack = await stack.enter_async_context(
             open_workspace(
+                patience=PATIENCE,
                 events=EVENTS,
                 scopes=SCOPES,
                 commands=[command.name for command in COMMANDS],

@@ -18,7 +18,7 @@ from bot.store.server import find_executable, server_command
 from tests.ports import free_port
 from tests.redis_topologies import accepts
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 
 @contextmanager

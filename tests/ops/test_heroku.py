@@ -14,8 +14,9 @@ from bot import settings
 from bot.cli.main import commands
 from bot.settings import Settings
 from tests.ops.builds import copy_clone, uv_sync
-from tests.ops.processes import PATIENCE, ROOT, open_process, open_site
+from tests.ops.processes import ROOT, open_process, open_site
 from tests.ops.servers import run_tls_redis
+from tests.world import PATIENCE
 
 HEROKU_PATIENCE = 30.0
 """Seconds from SIGTERM to SIGKILL."""

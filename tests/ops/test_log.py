@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from bot.models import Message, decode
 from bot.settings import Settings
 from bot.telemetry import log
-from tests.ops.processes import PATIENCE, Site, open_process, open_site
-from tests.world import open_world
+from tests.ops.processes import Site, open_process, open_site
+from tests.world import PATIENCE, open_world
 
 WORDS = "the launch code is 0451-swordfish"
 ANSWER = "never tell anybody about marmalade"

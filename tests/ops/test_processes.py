@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from bot.process.priority import NICENESS
-from tests.ops.processes import PATIENCE, open_process, open_site
+from tests.ops.processes import open_process, open_site
 from tests.redis_server import run_server
-from tests.world import wait_until
+from tests.world import PATIENCE, wait_until
 
 
 def children(pid: int) -> list[int]:

@@ -7,9 +7,9 @@ from pathlib import Path
 from bot.telemetry import trace
 from tests.fakes.openai import held
 from tests.ops.collector import open_collector
-from tests.ops.processes import PATIENCE, ROOT, STOP_SECONDS, open_process, open_site
+from tests.ops.processes import ROOT, STOP_SECONDS, open_process, open_site
 from tests.ports import free_port
-from tests.world import open_world
+from tests.world import PATIENCE, open_world
 
 WORDS = "swordfish"
 
