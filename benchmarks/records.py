@@ -38,10 +38,11 @@ async def _measure(store: Store, found: Figures, answers: Sequence[str], size: s
 
 
 async def _used(store: Store) -> int:
-    """The memory in use, without the marks of delivered messages, which last for a day."""
-    marks = [key async for key in store.redis.scan_iter("*:seen:*")]
-    if marks:
-        await store.redis.delete(*marks)
+    """The memory in use, without what soon goes: the marks of delivered messages, which last for a
+    day, and the list of conversations begun within five minutes."""
+    for pattern in ("*:seen:*", "*:begun"):
+        if soon_gone := [key async for key in store.redis.scan_iter(pattern)]:
+            await store.redis.delete(*soon_gone)
     return int((await store.redis.info("memory"))["used_memory"])
 
 

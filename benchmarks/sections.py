@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.engine import one_round, stand_in
 from benchmarks.in_flight import measure_in_flight
+from benchmarks.layout import measure_in
 from benchmarks.load import talk, warm
 from benchmarks.records import measure_records
 from benchmarks.site import GROUP, LONG, SHORT_SECONDS, TOKEN, Site, open_site, private_memory
@@ -143,6 +144,12 @@ async def engine(checkout: Path, found: Figures) -> None:
     found["CPU ms of a poll", ""] = figures["polled"]
 
 
+async def layout(checkout: Path, found: Figures) -> None:
+    for size, (total, longest) in (await asyncio.to_thread(measure_in, checkout)).items():
+        found["CPU ms of all steps", size] = total
+        found["CPU ms of the longest step", size] = longest
+
+
 async def start(checkout: Path, found: Figures) -> None:
     async with open_site(checkout, "web", "worker", "worker") as site:
         figures = {f"seconds from start to ready: {each.role}": each.started for each in site.bots}
@@ -228,7 +235,14 @@ SECTIONS: Sequence[Section] = (
         "By the length of an answer",
         "One answer at a time, streamed to Slack, with an event for every four characters.",
         lengths,
-        50,
+        42,
+    ),
+    Section(
+        "Laying out a growing answer",
+        "Without the AI server, Slack and Redis: an answer of headings, lists, tables and code "
+        "that grows by 300 characters at each step.",
+        layout,
+        8,
     ),
     Section(
         "By the conversations in Redis",

@@ -151,7 +151,7 @@ class Settling(InboxPart):
             "name": thread.key,
             "place": f"{thread.channel_id}:{thread.thread_ts}",
             "last_item_id": ending.last_item_id,
-            "counts": json.dumps(counts),
+            "counts": json.dumps({name: count for name, count in counts.items() if count}),
             "records": json.dumps(await self._records.encode(ending.records)),
             "letter_id": letter.id if letter else "",
             "letter": encode(letter) if letter else "",
