@@ -20,7 +20,7 @@ from tests.ops.test_processes import children
 from tests.redis_server import run_server
 
 Figures = dict[tuple[str, str], float]
-"""Figures by name and size; the size is empty where a section has only one."""
+"""Figures by name and size; the size is empty if a section has only one."""
 Measure = Callable[[Path, Figures], Awaitable[None]]
 """Adds the figures of a checkout; what was added before an error is kept."""
 

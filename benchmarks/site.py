@@ -36,9 +36,9 @@ SHORT = "Open the report, choose Share, and pick the folder of your team. " * 3
 SHORT_SECONDS = 0.4
 LONG = "A sentence of an answer that people read while it is being written. " * 20
 TOKEN = 4
-"""Characters of one event, where a model's tokens come one by one."""
+"""Characters of one event if a model's tokens come one by one."""
 GROUP = 24
-"""Characters of one event, where a server groups tokens."""
+"""Characters of one event if a server groups tokens."""
 POST, STATUS = "chat.postMessage", "assistant.threads.setStatus"
 
 
@@ -63,7 +63,7 @@ class Process:
 
 
 def cpu_of(pid: int) -> float:
-    """Seconds of CPU that a process has used, in nanoseconds where the kernel counts them."""
+    """Seconds of CPU that a process has used, to the nanosecond if the kernel counts them."""
     with suppress(OSError, ValueError):
         threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
         if nanoseconds := sum(int(each.read_text().split()[0]) for each in threads):

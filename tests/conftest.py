@@ -61,7 +61,7 @@ def written() -> Iterator[io.StringIO]:
 
 @pytest.fixture
 def timing(request: pytest.FixtureRequest) -> Timing:
-    """The timing of the bot under test: `TIMING` of the test's module, where it has one."""
+    """The timing of the bot under test: `TIMING` of the test's module, if it has one."""
     timing: Timing = getattr(request.module, "TIMING", BASE_TIMING)
     return timing
 

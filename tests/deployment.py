@@ -47,7 +47,7 @@ class Browser:
         await self._session.close()
 
     async def get(self, url: str) -> tuple[int, str, str]:
-        """The status, the text, and where a redirect leads."""
+        """The status, the text, and the target of a redirect."""
         url = url.replace(PUBLIC_URL, self._bot_url)
         async with self._session.get(url, allow_redirects=False) as response:
             return response.status, await response.text(), response.headers.get("Location", "")

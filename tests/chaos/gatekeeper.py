@@ -68,7 +68,7 @@ class Gatekeeper:
 async def watched_worker(
     deployment: Deployment, gatekeeper: Gatekeeper, **environment: str
 ) -> AsyncIterator[BotProcess]:
-    """A worker whose every request to Redis, Slack and the AI server passes the gatekeeper.
+    """A worker that sends all requests to Redis, Slack and the AI server through the gatekeeper.
 
     `environment` is more of what it is started with.
     """

@@ -1,4 +1,5 @@
-"""Worlds for hostile input: those of the stories, with a quick heart and a quick pen."""
+"""Worlds for hostile input: those of the stories, with short pauses between heartbeats and
+posts."""
 
 import pytest
 

@@ -67,7 +67,7 @@ def schema_file(kind: str, api_version: str) -> Path:
 
 
 def find(found: list[dict[str, Any]], kind: str, name: str = "") -> dict[str, Any]:
-    """The object of a kind whose name ends so."""
+    """The object of a kind with this ending of its name."""
     [match] = [o for o in found if o["kind"] == kind and o["metadata"]["name"].endswith(name)]
     return match
 

@@ -58,7 +58,7 @@ class RealServer:
 
 
 def program(name: str, command: str) -> Path | None:
-    """A program of a server's environment, or of the machine; None where it is not installed."""
+    """A program of a server's environment, or of the machine; None if it is not installed."""
     path = Path(os.environ.get(VARIABLE, "/nowhere")) / name / "bin" / command
     found = str(path) if path.exists() else shutil.which(command)
     return Path(found) if found else None
@@ -145,7 +145,7 @@ def _running(command: list[str], ready: str, output: Path, **environment: str) -
 
 
 def _is_ready(process: "subprocess.Popen[bytes]", url: str) -> bool:
-    """Wait until the server answers; False where it does not."""
+    """Wait until the server answers; False if it does not."""
     until = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < until:
         try:

@@ -82,7 +82,7 @@ def add_effects(server: MCPServer[Any], counts: Path) -> None:
 
 
 def add_failures(server: MCPServer[Any]) -> None:
-    """Tools whose results are of no use."""
+    """Tools that fail or return unusable results."""
 
     @server.tool(annotations=READ)
     def fail() -> str:

@@ -32,7 +32,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Tokens:
-    """Usage as the answer reports it; what is None is counted from the texts."""
+    """Usage as the answer reports it; a None is counted from the texts."""
 
     input: int | None = None
     output: int | None = None

@@ -31,7 +31,7 @@ _CODES = {
 def find_error(value: Any, schema: str) -> ApiError | None:
     """The best error of a JSON value under a schema, or None.
 
-    `schema` is the reference's name of it (`CreateResponse`) or, where it has none, the URL whose
+    `schema` is the reference's name of it (`CreateResponse`) or, if it has none, the URL whose
     POST body is meant (`/conversations/{conversation_id}/items`).
     """
     error = best_match(_validator(schema).iter_errors(value))
