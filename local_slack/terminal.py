@@ -28,6 +28,11 @@ Type to talk. The first message opens a thread and what follows goes into it.
   :do NAME      a shortcut of the bot, on this thread
   :help         this page                      :quit       leave (everything is remembered)"""
 
+REASONS = {
+    "not_supported_in_threads": "Slack has no slash commands in threads; :new leaves the thread.",
+    "invalid_command": "The app has no such command.",
+    "not_in_channel": "You are not in this channel.",
+}
 SAID = frozenset({"message_posted", "message_changed", "ephemeral_posted"})
 
 
@@ -108,7 +113,8 @@ class Terminal:
             else:
                 await self._speak(line)
         except SlackError as error:
-            self._say(f"[red]Slack refuses: {escape(str(error))}[/red]")
+            reason = REASONS.get(error.code, f"Slack refuses: {error}")
+            self._say(f"[red]{escape(reason)}[/red]")
         except (ValueError, IndexError, KeyError):
             self._say("[red]There is no such thing here.[/red] :help lists what can be done.")
 

@@ -185,9 +185,10 @@ def test_bot_try_says_what_to_install_and_runs_once_it_is(
     assert ended.stderr == "Error: `bot try` needs local_slack: pip install 'threadbot[try]'\n"
 
     install(full := tmp_path / "full", f"threadbot[try] @ {bot.as_uri()}", find_links=bot.parent)
-    ended = run(full, "threadbot", "try", "--terminal", given="@bot hello\n")
+    ended = run(full, "threadbot", "try", "--terminal", given="@bot hello\n/usage\n")
     assert ended.returncode == 0, ended.stderr
     assert "1 message" in ended.stdout
+    assert "Slack has no slash commands in threads" in ended.stdout
     assert "Usage: threadbot try" in run(full, "threadbot", "try", "--help").stdout
     with running(full, "try", "--browser", program="threadbot", last="http") as told:
         assert b"/_page/js/main.js" in fetch_page(told["http"])
