@@ -3,7 +3,7 @@
 -- ARGV claim, mark, charge, row_seconds, sum_seconds
 -- `charge` is JSON: see `collect_charges`, also for `keys`.
 -- `claim` is '' for a run that outlived its turn: the caller ensures that it is counted once.
--- Returns 0 where the turn was counted before.
+-- Returns 0 if the turn was counted before.
 local sums = {}
 charge = cjson.decode(charge)
 charge.keys = keys

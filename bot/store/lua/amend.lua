@@ -1,7 +1,7 @@
 -- Change the text of a waiting message, or remove it.
 -- KEYS thread, inbox, turn, interrupts, ready, later, seen
 -- ARGV ts, name, message, withdraws
--- `message` is '' to remove it; `withdraws` is 1 where a person did this, which withdraws what the
+-- `message` is '' to remove it; `withdraws` is 1 if a person did this, which withdraws what the
 -- turn of the message asks people to approve.
 -- Returns 'waiting', 'taken' (too late) or 'absent'.
 local DELETED = 'deleted'

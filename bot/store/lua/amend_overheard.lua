@@ -2,7 +2,7 @@
 -- KEYS overheard
 -- ARGV ts, message
 -- `message` is '' to remove it.
--- Returns 1 where there was one.
+-- Returns 1 if there was one.
 local entry = redis.call('HGET', overheard, ts)
 if not entry then
   return 0

@@ -3,7 +3,7 @@
 -- ARGV before, after, oldest, lines...
 -- `lines` are texts, each followed by its hash; `before` is the hash before the first one, `after` that
 -- of the last one, `oldest` the oldest id to keep ('': all); under a legal hold all are kept.
--- Returns the hash of the newest line: `after` where the lines were appended.
+-- Returns the hash of the newest line: `after` if the lines were appended.
 local newest = redis.call('GET', audit_head) or ''
 if newest ~= before then
   return newest

@@ -1,7 +1,7 @@
 -- Close a circuit: the dependency has answered.
 -- KEYS circuits
 -- ARGV name
--- Returns the seconds that it was open, '-1' where it was not.
+-- Returns the seconds that it was open, '-1' if it was not.
 local circuit = read_circuit(circuits, name)
 if not circuit or circuit.state ~= 'open' then
   return '-1'

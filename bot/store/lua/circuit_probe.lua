@@ -2,7 +2,7 @@
 -- KEYS circuits
 -- ARGV name, seconds: number
 -- `seconds` is how long the probe may take.
--- Returns '-1' where the circuit is closed, '0' where the caller is the probe, else the seconds until
+-- Returns '-1' if the circuit is closed, '0' if the caller is the probe, else the seconds until
 -- the next probe.
 local circuit = read_circuit(circuits, name)
 if not circuit or circuit.state ~= 'open' then

@@ -3,7 +3,7 @@
 -- KEYS circuits, parked
 -- ARGV name, most: number, gap: number, healthy_after: number
 -- `gap` is the least time between two calls by all workers together.
--- Returns {1 where the dependency has been up for `healthy_after` seconds and nothing is parked,
+-- Returns {1 if the dependency has been up for `healthy_after` seconds and nothing is parked,
 -- thread...}.
 local circuit = read_circuit(circuits, name)
 if not circuit then

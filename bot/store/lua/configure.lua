@@ -1,8 +1,8 @@
 -- Add a version of a channel's settings, unless another was added first.
 -- KEYS settings, channels, channel
 -- ARGV after: number, version, channel_id, kept: number, follow_ups
--- `after` is the number of the version before; `follow_ups` is '' where it is unset.
--- Returns 1 where it was added.
+-- `after` is the number of the version before; `follow_ups` is '' if it is unset.
+-- Returns 1 if it was added.
 local newest = redis.call('LINDEX', settings, 0)
 local before = newest and tonumber(parse(settings, newest).number) or 0
 if before ~= after then

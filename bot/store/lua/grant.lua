@@ -1,7 +1,7 @@
 -- Remember that a person allowed a tool in a thread.
 -- KEYS thread, conversation
 -- ARGV claim, field, by, most: number
--- Returns 0 where the thread has no conversation, or `most` grants.
+-- Returns 0 if the thread has no conversation, or `most` grants.
 if not holds(thread, claim) then
   return SUPERSEDED
 end

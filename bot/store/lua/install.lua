@@ -1,7 +1,7 @@
 -- Store an installation, unless it was removed or made again since.
 -- KEYS sealed, installed
 -- ARGV id, secret, state, at: number
--- `at` is Slack's time of the installation. Returns 1 where it was stored.
+-- `at` is Slack's time of the installation. Returns 1 if it was stored.
 local known = redis.call('HGET', installed, id)
 if known then
   local state = parse(installed, known)

@@ -3,7 +3,7 @@
 -- ARGV name, reason, by, most: number
 -- `by` is who asks for it and why, as one word; a worker checks later whether one of them may. At most
 -- `most` characters are kept, of those who asked last. An interrupt `late` that is replaced is noted.
--- Returns 0 where no turn is under way.
+-- Returns 0 if no turn is under way.
 if redis.call('EXISTS', turn) == 0 then
   return 0
 end

@@ -4,7 +4,7 @@
 -- `interval` is in seconds per grant, `burst` the grants at once. With `pause` (seconds from now in which
 -- nothing is granted) this call asks for no grant. With `reserve` the caller does not wait: so many more
 -- grants must be left over ('': it waits). `places` holds who waits, by when each grant is due.
--- Returns the seconds to wait, as a string; -1 where nothing was granted to a caller that does not wait.
+-- Returns the seconds to wait, as a string; -1 if nothing was granted to a caller that does not wait.
 
 -- A waiter that asks again keeps its place, even if its grant came due while it was gone: another
 -- worker may resume its turn.

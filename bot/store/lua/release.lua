@@ -1,7 +1,7 @@
 -- Release a claim; the same turn is resumed later.
 -- KEYS thread, ready, later
 -- ARGV claim, name, after: number, counts, reason
--- `counts` is 1 where this counts as a failure.
+-- `counts` is 1 if this counts as a failure.
 -- Returns the number of failures so far.
 
 if not holds(thread, claim) then

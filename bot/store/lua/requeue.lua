@@ -1,8 +1,8 @@
 -- Move a thread from a worker that is gone or releases it to the end of the stream.
 -- KEYS thread, ready, later, inbox, turn
 -- ARGV entry, name, crashed
--- `crashed` is 1 where this counts as a crash.
--- Returns 1 where the entry was the thread's, or the thread had none.
+-- `crashed` is 1 if this counts as a crash.
+-- Returns 1 if the entry was the thread's, or the thread had none.
 
 local is_current = redis.call('HGET', thread, 'entry') == entry
 if is_current then

@@ -1,7 +1,7 @@
 -- Replace a sealed secret, unless another process changed or removed it.
 -- KEYS sealed
 -- ARGV name, before, after
--- Returns 1 where it was replaced.
+-- Returns 1 if it was replaced.
 if redis.call('HGET', sealed, name) ~= before then
   return 0
 end

@@ -1,7 +1,7 @@
 -- Remove a consumer, unless entries are still pending to it: they would be lost with it.
 -- KEYS workers, ready
 -- ARGV worker
--- Returns 0 where entries are pending.
+-- Returns 0 if entries are pending.
 local pending = redis.pcall('XPENDING', ready, GROUP, '-', '+', 1, worker)
 if pending.err or #pending > 0 then
   return 0

@@ -2,7 +2,7 @@
 -- KEYS dead, inbox, thread, ready
 -- ARGV id, name, messages...
 -- `messages` are pairs of a ts and a message.
--- Returns 0 where the letter was retried or dropped meanwhile.
+-- Returns 0 if the letter was retried or dropped meanwhile.
 if redis.call('HDEL', dead, id) == 0 then
   return 0
 end

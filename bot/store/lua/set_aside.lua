@@ -2,7 +2,7 @@
 -- KEYS key, aside
 -- ARGV right_type, seconds: number
 -- With a `right_type`, only if the key has another: it may have been set aside and written since.
--- Returns 1 where it was renamed.
+-- Returns 1 if it was renamed.
 local found = redis.call('TYPE', key).ok
 if found == 'none' or found == right_type then
   return 0

@@ -6,7 +6,7 @@
 --   people: number, charges, row_seconds, sum_seconds, answer, latest_seconds, done...
 -- `others` are the lists of the `people` (their number), then the keys of each charge (`collect_charges`).
 -- `counts` is a JSON object of increments, `records` and `charges` are JSON lists, `letter_id` is '' where
--- there is no dead letter, `owed` '' where it stays as it is; `done` are the ts of messages.
+-- there is no dead letter, `owed` '' if it stays as it is; `done` are the ts of messages.
 -- `run_ids` is a JSON list of the turn's runs. `answer` ('': none) is the thread's last one from now on.
 -- Returns how many old dead letters were dropped, and the last answer before or nil.
 

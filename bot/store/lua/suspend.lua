@@ -4,7 +4,7 @@
 -- ARGV claim, name, due: number, reason, known...
 -- `known` are the approvals whose decision the worker has seen; `due` is when the first of the others
 -- expires.
--- Returns 1 where the turn waits, 0 where something came meanwhile and it is ready again.
+-- Returns 1 if the turn waits, 0 if something came meanwhile and it is ready again.
 if not holds(thread, claim) then
   return SUPERSEDED
 end

@@ -2,7 +2,7 @@
 -- KEYS thread, inbox, turn, ready, interrupts, conversation, settings, aside, later,
 --   pulse, overheard, speakers, record
 -- ARGV entry, claim, worker, name, aside_seconds, seen_beats: number, settling_seconds: number
--- Returns nil where the entry is no longer the thread's, nil or a count of corrupt messages where nothing
+-- Returns nil if the entry is no longer the thread's, nil or a count of corrupt messages if nothing
 -- waits; else {messages, turn, thread, conversation, settings, corrupt, restored_at, interrupt, how many
 -- messages were overheard, speakers, whether there may be a record}: the three in the middle as flat lists
 -- of fields and values, the settings as a list of their newest versions;

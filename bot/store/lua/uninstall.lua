@@ -1,7 +1,7 @@
 -- Delete an installation's tokens and note when it was removed, unless it was made later.
 -- KEYS sealed, installed
 -- ARGV id, at: number
--- `at` is Slack's time of the removal. Returns 1 where it was removed now.
+-- `at` is Slack's time of the removal. Returns 1 if it was removed now.
 local known = redis.call('HGET', installed, id)
 local state = known and parse(installed, known) or {name = '', installed_at = 0}
 if (tonumber(state.installed_at) or 0) > at then
