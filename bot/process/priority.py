@@ -1,6 +1,7 @@
 """The priority of a worker for the processor."""
 
 import os
+from contextlib import suppress
 
 NICENESS = 5
 """Linux gives such a process a third of what an ordinary one gets, if both want the same core."""
@@ -14,4 +15,5 @@ def step_back() -> None:
     such priorities.
     """
     if hasattr(os, "nice"):
-        os.nice(NICENESS)
+        with suppress(OSError):  # a sandbox may forbid it
+            os.nice(NICENESS)

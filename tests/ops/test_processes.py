@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.process.priority import NICENESS
+from bot.process.priority import NICENESS, step_back
 from tests.ops.processes import open_process, open_site
 from tests.redis_server import run_server
 from tests.world import PATIENCE, wait_until
@@ -61,6 +61,20 @@ async def test_forked_processes_answer_survive_a_crash_and_end_together() -> Non
             code, _ = await bot.end()
             assert code == 0
             assert not any(map(is_running, forked))
+
+
+def test_a_sandbox_that_forbids_priorities_stops_no_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+
+    def nice(by: int) -> None:
+        asked.append(by)
+        raise PermissionError
+
+    monkeypatch.setattr(os, "nice", nice)
+    step_back()
+    assert asked == [NICENESS]
 
 
 SCRIPT = r"""
