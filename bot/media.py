@@ -84,7 +84,7 @@ KEPT_CHARS = 20_000
 
 
 def kept_text(attachments: Iterable[Attachment]) -> str:
-    """What our record keeps of files: the content of text files, the names of others."""
+    """The text that our record keeps of files: the content of text files, the names of others."""
     kept, room = [], KEPT_CHARS
     for attachment in attachments:
         text = inlined(attachment) if attachment.kind == "text" else ""

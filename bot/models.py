@@ -109,7 +109,7 @@ class Record:
     ts: str
     user_id: str = ""
     files: str = ""
-    """What is kept of the message's files: the content of text files, the names of others."""
+    """The text kept of the message's files: the content of text files, the names of others."""
     outputs: tuple[FunctionOutput, ...] = ()
     """For an answer: the calls that were made for it, with their outputs for the model."""
     evicted: bool = False

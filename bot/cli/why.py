@@ -133,7 +133,7 @@ def _asked(found: Findings, approval: Approval) -> str:
 
 
 def _rest(found: Findings) -> str:
-    """What is left to do of a turn that is given up or answered."""
+    """The remaining work of a turn that is given up or answered."""
     if GIVEN_UP.name in found.done:
         return "; the question was given up, only the apology is left to post"
     return "; the answer is complete and waits to be posted" if ANSWER.name in found.done else ""

@@ -23,7 +23,7 @@ class Diagnosis:
 
 
 def explain_idle(found: Findings) -> Diagnosis:
-    """What became of the message, or of the newest one if the link is that of the thread."""
+    """The outcome of the message, or of the newest one if the link is that of the thread."""
     why, do = _explain(found)
     return Diagnosis("has nothing to do", why, do)
 

@@ -1,4 +1,4 @@
-"""What `bot workspaces` does: the overview, changes of settings, removal."""
+"""The work of `bot workspaces`: the overview, changes of settings, removal."""
 
 import re
 import time

@@ -13,8 +13,8 @@ from bot.engines.batching import KernelBatch
 from bot.engines.transport import TooLarge
 
 HEAD_BYTES = 64 * 1024
-"""What may come besides the body at once: the status line and all headers, extensions of chunks, or
-trailers."""
+"""Bytes besides the body that may arrive at once: the status line and all headers, extensions of
+chunks, or trailers."""
 UNREAD_BYTES = 256 * 1024
 """Bytes of a streamed body that are buffered for its reader; then the server has to wait."""
 GATHERED = 0.1

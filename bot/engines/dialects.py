@@ -37,7 +37,7 @@ class Said:
     text: str = ""
     files: tuple[Attachment, ...] = ()
     kept: str = ""
-    """What our record has kept of files that are no longer available."""
+    """The text that our record has kept of files that are no longer available."""
     output: FunctionOutput | None = None
 
     @property

@@ -23,7 +23,7 @@ from bot.telemetry import metrics
 from bot.timing import EngineTiming
 
 Missing = str
-"""What a 404 means: `conversation`, `run`, `file`, `model`, `assistant`, `endpoint`."""
+"""The meaning of a 404: `conversation`, `run`, `file`, `model`, `assistant`, `endpoint`."""
 
 DETAIL_CHARS = 300
 MESSAGE_CHARS = 20_000

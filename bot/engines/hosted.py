@@ -67,6 +67,6 @@ def _error(error: Any) -> str:
 
 
 def _inputs(item: Item) -> str:
-    """What a built-in tool was asked for, as JSON."""
+    """The request to a built-in tool, as JSON."""
     given = {key: item[key] for key in _INPUTS if item.get(key)}
     return json.dumps(given, sort_keys=True, default=str)[:KEPT_CHARS]

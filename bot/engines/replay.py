@@ -71,7 +71,7 @@ class _Work:
 
     @property
     def broke(self) -> bool:
-        """It failed in a way that another attempt may fix."""
+        """Whether it failed in a way that another attempt may fix."""
         done = self.task.done() and not self.task.cancelled()
         return done and isinstance(self.task.exception(), Retry)
 

@@ -1,1 +1,1 @@
-"""What a process consists of: the parts of a worker and of a workspace, and several processes."""
+"""The parts of a process, the objects of each workspace, and several processes as one."""

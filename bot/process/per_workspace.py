@@ -1,4 +1,4 @@
-"""What each workspace has of its own: the services of its turns."""
+"""The objects of each workspace: the services of its turns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ from bot.turn.throttle import PacedEngine, Throttle
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What the workspaces of one shard share in a worker."""
+    """The objects that the workspaces of one shard share in a worker."""
 
     timing: Timing
     shards: Shards

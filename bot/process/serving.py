@@ -84,7 +84,7 @@ class Group:
         return {name for names in found for name in names}
 
     async def _attend_at(self, store: Store) -> list[str]:
-        """Who attends at one roster. One that hangs must not make us late at the others: there we
+        """The workers on one roster. A server that hangs must not delay us at the others, where we
         would count as gone."""
         lifetime = self._common.timing.worker.lifetime
         try:

@@ -41,7 +41,7 @@ LEAST_BUILT = 50
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """What the workers of all shards of a process share."""
+    """The objects that the workers of all shards of a process share."""
 
     settings: Settings
     timing: Timing
@@ -82,7 +82,7 @@ async def open_common(
     accounts: Accounts,
     receiving: Receiving,
 ) -> AsyncIterator[Common]:
-    """What workers need. `opened` is the engine of the deployment's own key."""
+    """The shared objects of the workers. `opened` is the engine of the deployment's own key."""
     load = Load(settings.bot_concurrency, timing.worker.starting_at_once, receiving)
     async with open_background() as background, open_toolbox(tools, accounts) as toolbox:
         yield Common(

@@ -60,7 +60,7 @@ class Address:
 
     @property
     def name(self) -> str:
-        """Its hosts, or the path of its socket: for people, without a password."""
+        """The hosts, or the path of the socket: for people, without a password."""
         hosts = ",".join(f"{host}:{port}" for host, port in self.hosts)
         return hosts or unquote(urlsplit(self.url).path)
 
@@ -98,7 +98,8 @@ def _check_list(texts: tuple[str, ...], found: list[Address]) -> None:
 
 
 def _place(text: str, address: Address) -> tuple[object, ...]:
-    """What distinguishes two servers: not the database, the user or the password."""
+    """The part of an address that distinguishes two servers: not the database, the user or the
+    password."""
     if not address.hosts:
         return (urlsplit(text).path,)
     hosts = sorted((host.lower(), port) for host, port in address.hosts)

@@ -38,7 +38,7 @@ def problems_of(settings: "Settings") -> Iterator[ConfigError]:
 
 
 def _missing_to_install(settings: "Settings") -> Iterator[ConfigError]:
-    """What workspaces need to install the app themselves."""
+    """The missing settings that workspaces need to install the app themselves."""
     problem = "is not set, and SLACK_CLIENT_ID is"
     for name in ("slack_client_secret", "bot_public_url", "bot_encryption_keys"):
         if getattr(settings, name) is None:

@@ -19,7 +19,8 @@ class Retention:
     places: Mapping[str, float] = field(default_factory=dict)
 
     def with_own(self, own: Mapping[str, float]) -> "Retention":
-        """The same with the days that workspaces chose themselves: they may be fewer, not more."""
+        """This retention with the days that workspaces chose themselves: they may be fewer, not
+        more."""
         shorter = {
             team_id: days
             for team_id, days in own.items()

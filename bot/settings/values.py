@@ -89,7 +89,7 @@ _MISTAKEN = {
 
 
 def mistaken(token: SecretStr) -> str:
-    """What kind of secret a value in the wrong variable is, from its prefix."""
+    """The kind of secret that a value in the wrong variable is, from its prefix."""
     value = token.get_secret_value()
     found = next((hint for start, hint in _MISTAKEN.items() if value.startswith(start)), "")
     return f" ({found})" if found else ""

@@ -158,7 +158,7 @@ class Channels:
         return await self._facts.get(channel_id, lambda: self._ask(channel_id), {})
 
     async def _facts_now(self, channel_id: str) -> dict[str, Any]:
-        """The same, but with an exception while Slack cannot say. Raises Retry."""
+        """The facts about a channel, not from the cache. Raises Retry while Slack cannot say."""
 
         async def ask() -> dict[str, Any]:
             try:

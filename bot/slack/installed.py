@@ -27,7 +27,7 @@ SEEN_SECONDS = 400 * 86400
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """What the store holds about one workspace; if it changes, its objects are rebuilt."""
+    """The stored facts about one workspace; if they change, its objects are rebuilt."""
 
     installed_at: float
     version: WorkspaceVersion

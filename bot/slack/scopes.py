@@ -115,7 +115,7 @@ class Missing:
 
     @property
     def consequences(self) -> str:
-        """What is missing, in words."""
+        """The consequences of the missing scopes, in words."""
         return "; ".join(f"{scope.name}: {scope.without}" for scope in self.scopes)
 
 

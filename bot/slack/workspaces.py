@@ -37,7 +37,7 @@ class Workspace:
     operators: Settings
     """The deployment's settings alone."""
     defaults: WorkspaceSettings = WorkspaceSettings()
-    """What applies to its channels unless they have settings of their own."""
+    """The settings that apply to its channels unless they have their own."""
     ai_key: str = field(default="", repr=False)
     """Its own key of the AI server; "": the deployment's."""
 

@@ -113,7 +113,7 @@ class Store:
     is unreachable."""
 
     number: int
-    """Of the shard, from 0."""
+    """The number of the shard, from 0."""
     connection: Connection
     keys: Keys
     inbox: Inbox
@@ -153,7 +153,7 @@ class Store:
         await self.connection.execute("PING")
 
     async def server_id(self) -> str:
-        """What distinguishes the server from others, until it restarts."""
+        """An id that distinguishes the server from others, until it restarts."""
         info = await self.connection.execute("INFO", "server")
         return str(info.get("run_id", ""))
 

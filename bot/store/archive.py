@@ -204,7 +204,7 @@ class Archive:
         return fates
 
     async def forget(self, conversations: Sequence[Conversation]) -> list[Fate]:
-        """The same on request, however recently they were used; `busy`: a turn is running."""
+        """Archive on request, however recently they were used; `busy`: a turn is running."""
         known = await self._look([c.thread for c in conversations])
         found = [Idle(c.thread, 0, *facts) for c, facts in zip(conversations, known, strict=True)]
         fates: list[Fate] = await self._connection.run_many(
@@ -213,7 +213,7 @@ class Archive:
         return fates
 
     async def discard_threads(self, threads: Sequence[Thread]) -> None:
-        """The same for threads of a workspace without the bot; lists of people are left out."""
+        """Archive the threads of a workspace without the bot; lists of people are left out."""
         known = await self._look(threads)
         found = [
             Idle(t, 0, orphan, frozenset()) for t, (orphan, _) in zip(threads, known, strict=True)

@@ -45,7 +45,7 @@ OF_THE_MOMENT = frozenset(
 
 @dataclass(slots=True)
 class Copied:
-    """What was copied. `at`: Redis's time of the backup, in epoch seconds."""
+    """The extent of a copy. `at`: Redis's time of the backup, in epoch seconds."""
 
     at: float
     keys: int = 0

@@ -19,7 +19,7 @@ UNREADABLE = (
     OverflowError,
     RecursionError,
 )
-"""What parsing a corrupt value may raise."""
+"""The errors that parsing a corrupt value may raise."""
 
 
 def read_each(key: str, values: Iterable[S], parse: Callable[[S], T]) -> list[tuple[S, T]]:

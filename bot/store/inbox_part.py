@@ -1,4 +1,4 @@
-"""What the parts of the inbox have in common: connections, and the sizes of what they keep."""
+"""The common base of the parts of the inbox: connections, and maximum sizes."""
 
 from dataclasses import dataclass
 

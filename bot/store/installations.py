@@ -16,7 +16,7 @@ KIND: Kind = "installation"
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What Slack gave us for one workspace or organization.
+    """The data from Slack about one workspace or organization.
 
     `team_id` is empty for an organization. `expires_at` (epoch seconds) is 0 for a token that does
     not expire. `installed_at` is by Slack's clock, like the times of its events.

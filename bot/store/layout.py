@@ -142,7 +142,7 @@ def _signs(keys: Keys) -> tuple[str, ...]:
 
 
 def compare(found: str, wanted: str) -> WrongLayout:
-    """What differs between two notes, and what to do."""
+    """The difference between two notes, and what to do about it."""
     (old_shards, old_place), (shards, place) = _read(found), _read(wanted)
     if old_shards != shards:
         problem = f"is {shards}, but the data in Redis is in {old_shards}: set it to {old_shards}"

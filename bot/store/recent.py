@@ -1,4 +1,4 @@
-"""What happened lately, as far as there is room for it."""
+"""Remembers recent events, as far as there is room."""
 
 import time
 from collections import deque

@@ -125,7 +125,7 @@ class RecordSpace:
         return fates.count("done")
 
     async def bytes_per_turn(self) -> int:
-        """What a turn leaves in Redis, by a sample of conversations."""
+        """The bytes that a turn leaves in Redis, by a sample of conversations."""
         names = await self._connection.execute("ZRANDMEMBER", self._keys.idle, SAMPLE)
         threads = [thread for _, thread in read_each(self._keys.idle, names, Thread.parse)]
         keys = self._keys

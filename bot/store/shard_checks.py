@@ -36,7 +36,7 @@ class ServerShards:
 
 
 class ShardChecks:
-    """What is looked at in each shard; one finding for all of them."""
+    """The checks of each shard; one finding for all shards."""
 
     def __init__(self, place: ServerShards, settings: Settings) -> None:
         self._place = place

@@ -127,7 +127,7 @@ class Shards:
             raise errors[0]
 
     async def _errors(self, *, again: bool = False) -> list[StoreUnavailable]:
-        """What is wrong with the servers; `again`: once all have their notes."""
+        """The problems of the servers; `again`: once all have their notes."""
         found = await asyncio.gather(
             *(
                 _error_of(group.layout.need_own()) if again else group.error()

@@ -62,7 +62,7 @@ class EngineInput:
 
 @dataclass(frozen=True, slots=True)
 class Reordered:
-    """What is left of a turn that was begun again because older messages arrived.
+    """The state kept of a turn that was begun again because older messages arrived.
 
     `times` counts that. `admitted` and `note` are those of its `Admission`, `usage` and `model` of
     the runs that were cancelled. `attempt` is the number of the generation that uses the thread's
@@ -168,7 +168,7 @@ class Called:
     milliseconds: int = 0
     request: Mapping[str, Any] = field(default_factory=dict)
     approved: bool = False
-    """Of a call that the AI server makes itself: it may; the result is not known here."""
+    """For a call that the AI server makes itself: it is allowed; its result is not known here."""
     source: str = ""
     """The key of the tool's grant ("Allow in this thread")."""
     unkept: bool = False

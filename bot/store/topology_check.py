@@ -111,7 +111,7 @@ class TopologyCheck:
         return ok(text if count else "")
 
     async def _each_replica(self) -> list[Finding]:
-        """What is wrong with the replicas that the primary lists: after a failover it counts."""
+        """The problems of the replicas that the primary lists, which matter after a failover."""
         if not isinstance(self._topology, Sentinels | Cluster):
             return []
         hosts = [(str(each["ip"]), int(each["port"])) for each in replicas(self._info)]
@@ -142,7 +142,7 @@ def replicas(info: Info) -> list[Any]:
 
 
 async def sentinel_state(sentinel: Any, primary: str) -> dict[str, Any] | None:
-    """What a Sentinel knows of the primary; None if it does not answer."""
+    """A Sentinel's knowledge of the primary; None if it does not answer."""
     try:
         async with asyncio.timeout(PATIENCE):
             state: dict[str, Any] = await sentinel.execute_command("SENTINEL MASTER", primary)

@@ -85,7 +85,7 @@ def day_of(seconds: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What one person is charged for a turn; `is_first` also counts the turn."""
+    """The charge of one person for a turn; `is_first` also counts the turn."""
 
     user_id: str
     usage: Usage

@@ -127,7 +127,7 @@ class Workers:
         return moved
 
     async def held(self, claims: Sequence[Claim]) -> list[Claim]:
-        """Those of `claims` that are still valid."""
+        """The claims that are still valid."""
         fences = await self._connection.execute_many(
             [("HGET", self._keys.thread(claim.thread), "claim") for claim in claims]
         )

@@ -16,7 +16,7 @@ KEY_KIND: Kind = "ai_key"
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceSettings:
-    """What a workspace has of its own; an empty value or None means the deployment's default.
+    """The settings of one workspace; an empty value or None means the deployment's default.
 
     `instructions` are added to the deployment's. `admins` are admins besides the deployment's and
     the workspace's. `servers_off` are servers whose tools are not offered. `limit_…` replace the

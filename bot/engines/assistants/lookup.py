@@ -81,5 +81,5 @@ def data(page: Json) -> list[Json]:
 
 
 def metadata(thing: Item) -> Item:
-    """Its metadata; one server uses another name for it."""
+    """The metadata of a message or run; one server uses another name for it."""
     return fields(thing.get("metadata") or thing.get("metadata_"))

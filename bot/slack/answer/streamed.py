@@ -174,7 +174,7 @@ class StreamedMessage:
 
 
 def _joined(appends: Sequence[Append]) -> list[Append]:
-    """The same appends, merged into one per message."""
+    """Merge appends into one per message."""
     joined: list[Append] = []
     for append in appends:
         if joined and not joined[-1].ends:

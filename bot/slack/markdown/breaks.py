@@ -49,7 +49,7 @@ class Breaks:
         self._quoted_columns: dict[int, int] = {}
 
     def at(self, offset: int) -> Break:
-        """What a cut at this offset needs."""
+        """The break for a cut at this offset."""
         if offset == 0:
             return Break()
         found = self._end() if offset == len(self._outline.text) else self._within(offset)
@@ -145,7 +145,7 @@ class Breaks:
         return self._columns[line.first]
 
     def _quoted_column(self, line: Line) -> int:
-        """The same behind the quote marks."""
+        """The content column behind the quote marks."""
         if not (line.lists and line.quotes):
             return 0
         if line.first not in self._quoted_columns:

@@ -126,7 +126,7 @@ class _Lines:
         return self._found[index]
 
     def gap(self, index: int) -> str:
-        """What separates the table cell that ends here from the next one."""
+        """The separator between the table cell that ends here and the next one."""
         if index + 1 == len(self._found):
             return ""
         near, following = self._found[index], self._found[index + 1]

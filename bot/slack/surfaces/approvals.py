@@ -275,7 +275,7 @@ def parse_about(action: Payload, body: Payload, context: AsyncBoltContext) -> Ab
 
 
 def read_about(view: Payload, context: AsyncBoltContext) -> About:
-    """What a modal of ours is about. Raises ValueError if that is of another installation."""
+    """The data of one of our modals. Raises ValueError if it is of another installation."""
     about = decode(About, view["private_metadata"])
     own_thread(about.thread_key, context)
     return about
