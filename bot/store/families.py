@@ -60,7 +60,7 @@ FAMILIES = {
         "one message",
         expires=True,
     ),
-    "thread": Family("hash", "claim of a busy thread", "until it rests", "8 fields"),
+    "thread": Family("hash", "claim of a busy thread", "until it rests", "9 fields"),
     "turn": Family("hash", "journal of the turn under way", "until settled", "steps of a turn"),
     "conversation": Family(
         "hash", "a thread's conversation", "BOT_RETENTION_DAYS", "16 fields, 50 grants, 50 sources"

@@ -129,6 +129,26 @@ async def test_a_dead_letter_that_is_retried_is_another_turn(store: Store) -> No
     assert len(ids) == 3
 
 
+async def test_a_dead_letter_that_is_retried_during_a_turn_is_another_turn(store: Store) -> None:
+    await deliver(store, "1.0")
+    first = await take_one(store)
+    await store.inbox.dead_letter(first, "poison")
+    await deliver(store, "2.0")
+    second = await take_one(store)
+    assert await store.dead.retry(first.turn_id)
+    await store.inbox.release(second, 0, "test")
+    second = await take_one(store)
+    assert not second.retried
+    await deliver(store, "3.0")
+    await store.inbox.settle(second)
+    again = await take_one(store)
+    assert again.retried
+    assert again.turn_id != first.turn_id
+    await deliver(store, "4.0")
+    await store.inbox.settle(again)
+    assert not (await take_one(store)).retried
+
+
 async def turn_with_conversation(store: Store) -> Turn:
     """A turn under way that has begun a conversation."""
     await deliver(store, "1.0")

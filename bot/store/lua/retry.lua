@@ -1,5 +1,5 @@
 -- Put a dead letter's messages back into the inbox of their thread.
--- KEYS dead, inbox, thread, ready
+-- KEYS dead, inbox, thread, ready, turn
 -- ARGV id, name, messages...
 -- `messages` are pairs of a ts and a message.
 -- Returns 0 if the letter was retried or dropped meanwhile.
@@ -12,5 +12,6 @@ end
 if redis.call('EXISTS', thread) == 0 then
   enter(ready, thread, name)
 end
-redis.call('HSET', thread, 'retried', id)
+-- A turn under way is not the retry.
+redis.call('HSET', thread, redis.call('EXISTS', turn) == 1 and 'retried_next' or 'retried', id)
 return 1

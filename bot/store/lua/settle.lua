@@ -79,7 +79,7 @@ local function drop_oldest(limit)
   return gone
 end
 
-local held = redis.call('HMGET', thread, 'claim', 'entry')
+local held = redis.call('HMGET', thread, 'claim', 'entry', 'retried_next')
 if held[1] ~= claim then
   return SUPERSEDED
 end
@@ -128,7 +128,10 @@ if redis.call('HLEN', inbox) == 0 then
 else
   redis.call('DEL', turn)
   redis.call('HDEL', thread, 'claim', 'worker', 'attempts', 'crashes', 'reason', 'retried',
-    'requester')
+    'retried_next', 'requester')
+  if held[3] then
+    redis.call('HSET', thread, 'retried', held[3])
+  end
   enter(ready, thread, name)
 end
 return {letter_id ~= '' and drop_oldest(most_dead) or 0, previous}
