@@ -46,6 +46,10 @@ TERMINAL: frozenset[RunStatus] = frozenset(
 )
 
 
+NOTHING: frozenset[str] = frozenset()
+"""Python makes each empty set anew, with 216 bytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Thread:
     """One Slack thread. `team_id` holds the enterprise id if an event has no team."""

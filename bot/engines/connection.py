@@ -17,9 +17,10 @@ HEAD_BYTES = 64 * 1024
 chunks, or trailers."""
 UNREAD_BYTES = 256 * 1024
 """Bytes of a streamed body that are buffered for its reader; then the server has to wait."""
-GATHERED = 0.1
+GATHERED = 0.2
 """Seconds for which the pieces of a streamed body are collected. A model sends a hundred tokens a
-second, each as one piece, and waking a task for each costs more than reading it."""
+second, each as one piece, and waking a task for each costs more than reading it. What is shown of
+an answer changes less often."""
 URGENT = re.compile(
     rb"\.(?:completed|failed|incomplete|cancelled|requires_action)|error"
     rb'|finish_reason": ?"|\[DONE\]'

@@ -65,41 +65,27 @@ class Following:
     watch: Watch
     _update: Update | None = None
 
-    async def updates(
-        self, live: LiveStream | None, *, streams: bool = True
-    ) -> AsyncGenerator[Update, None]:
-        """Progress until the run has ended. `live` is an open stream; without `streams` the run is
-        polled. While nothing changes, the same update is repeated.
+    async def __aenter__(self) -> None:
+        """Begin the block in which the run is followed.
 
-        Raises RunFailed past the deadline or if the answer exceeds the bounds; the run is then
-        cancelled. RunFailed("run_lost") means that the server has probably lost it.
+        The block raises RunFailed past the deadline or if the answer exceeds the bounds; the run is
+        then cancelled. RunFailed("run_lost") means that the server has probably lost it.
         """
-        try:
-            if streams:
-                streamed = self._stream(live)
-                del live  # its polls may continue for long after the stream
-                async with aclosing(streamed):
-                    async for update in streamed:
-                        yield update
-                del streamed
-            if not self.partial.ended:
-                async for state in self._polls():
-                    newest = self._take_state(state)
-                    del state  # thousands wait here at the same time: free the last state
-                    if newest is not None:
-                        yield newest
-        except DeadlinePassed:
-            await self._give_up()
-        except RunFailed as error:
-            if error.reason == "answer_too_large":
-                clear_frames(error.__traceback__)  # they hold all that the server sent
-                with suppress(BotError):
-                    await self.source.cancel()
-            raise
 
-    async def _stream(self, live: LiveStream | None) -> AsyncGenerator[Update, None]:
-        """Read the run's events, over several streams if one breaks; ends when polling must take
-        over."""
+    async def __aexit__(self, kind: object, error: object, traceback: object) -> bool:
+        if isinstance(error, DeadlinePassed):
+            await self._give_up()
+            return True
+        if isinstance(error, RunFailed) and error.reason == "answer_too_large":
+            clear_frames(error.__traceback__)  # they hold all that the server sent
+            with suppress(BotError):
+                await self.source.cancel()
+        return False
+
+    async def streamed(self, live: LiveStream | None) -> AsyncGenerator[Update, None]:
+        """Progress by the run's events, over several streams if one breaks; ends when polling must
+        take over. `live` is an open stream.
+        """
         partial, useless = self.partial, 0
         while useless < USELESS_STREAMS and time.time() < self.deadline:
             live = live or await self.source.reopen()
@@ -136,28 +122,31 @@ class Following:
             self._update = self.partial.update()
         return self._update
 
-    def _polls(self) -> Polls[Item]:
+    def polled(self) -> Polls[Update | None]:
+        """Progress by polls until the run has ended, which is None. While nothing changes, the same
+        update is repeated.
+        """
         timing = self.timing
         delays = Cadence(
             time.time() - self.started_at, first=timing.poll_first, longest=timing.poll_longest
         )
-        return Polls(
-            self._fetch, self._has_ended, delays=delays, errors=self._errors, deadline=self.deadline
+        polls = Polls(
+            self._poll, _is_over, delays=delays, errors=self._errors, deadline=self.deadline
         )
-
-    def _has_ended(self, state: Item) -> bool:
-        return text(state.get("status")) not in self.working
+        polls.has_ended = bool(self.partial.ended)
+        return polls
 
     def _errors(self) -> Iterator[float]:
         return error_backoff(self.timing.error_first)
 
-    def _take_state(self, state: Item) -> Update | None:
-        """Apply the state of a poll; returns the answer so far, and None if the run has ended.
+    async def _poll(self) -> Update | None:
+        """The answer so far, by the run's state; None if the run has ended.
 
         Raises RunFailed if the server has lost the run.
         """
+        state = await self._fetch()
         self.partial.take_state(state)
-        if self.partial.ended:
+        if text(state.get("status")) not in self.working:
             metrics.observe_lag(_number(state.get("completed_at")))
             return None
         newest = self._newest()
@@ -181,6 +170,10 @@ class Following:
                 self.partial.take_state(state)
         if self.partial.status != "completed":
             raise RunFailed("expired", "deadline", text=self.partial.text)
+
+
+def _is_over(update: Update | None) -> bool:
+    return update is None
 
 
 def _number(value: object) -> float | None:

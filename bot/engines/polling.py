@@ -130,7 +130,7 @@ class Polls(Generic[T]):
     """
 
     __slots__ = (
-        *("_clock", "_deadline", "_delays", "_done", "_errors", "_fetch", "_has_ended"),
+        *("_clock", "_deadline", "_delays", "_done", "_errors", "_fetch", "has_ended"),
         *("_is_last", "_sleep"),
     )
 
@@ -148,20 +148,20 @@ class Polls(Generic[T]):
         self._fetch, self._done = fetch, done
         self._delays, self._errors = delays, errors
         self._deadline, self._sleep, self._clock = deadline, sleep, clock
-        self._is_last = self._has_ended = False
+        self._is_last = self.has_ended = False
 
     def __aiter__(self) -> "Polls[T]":
         return self
 
     async def __anext__(self) -> T:
-        if self._has_ended:
+        if self.has_ended:
             raise StopAsyncIteration
         if self._is_last:
             raise DeadlinePassed
         await self._sleep(max(0.0, min(next(self._delays), self._deadline - self._clock())))
         state = await self._next()
-        self._has_ended = self._done(state)
-        metrics.polls.labels("done" if self._has_ended else "working").inc()
+        self.has_ended = self._done(state)
+        metrics.polls.labels("done" if self.has_ended else "working").inc()
         self._is_last = self._clock() >= self._deadline
         return state
 

@@ -152,12 +152,18 @@ class ResponsesEngine(SentWithRun):
             yield await self._adopted.answer(run)
             return
         live, partial = self._streams.take(run.id) or (None, PartialResponse())
-        updates = self._following(run, partial).updates(live)
-        del live
+        following = self._following(run, partial)
+        streamed = following.streamed(live)
+        del live  # its polls may continue for long after the stream
         try:
-            async with aclosing(updates):
-                async for update in updates:
-                    yield update
+            async with following:
+                async with aclosing(streamed):
+                    async for update in streamed:
+                        yield update
+                del streamed
+                async for polled in following.polled():
+                    if polled is not None:
+                        yield polled
         except RunFailed as error:
             if error.reason not in LOST:
                 raise

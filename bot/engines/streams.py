@@ -14,8 +14,8 @@ from bot.timing import EngineTiming
 E = TypeVar("E")
 D = TypeVar("D")
 
-UPDATE_SECONDS = 0.2
-"""Events within this time are combined into one update."""
+UPDATE_SECONDS = 0.15
+"""Events within this time are combined into one update; less than a connection collects them."""
 
 
 class LiveStream:
@@ -174,8 +174,8 @@ async def progress(
     Ends with the events, or once none has come for `silence` seconds. Yields at once after the
     first event, and as soon as the events end. Raises what they raise, and what `take` raises.
     """
-    fresh = asyncio.Event()
-    has_news = False
+    loop, fresh = asyncio.get_running_loop(), asyncio.Event()
+    has_news, due = False, 0.0
 
     async def read() -> None:
         nonlocal has_news
@@ -193,14 +193,15 @@ async def progress(
                     await fresh.wait()
             except TimeoutError:
                 return
+            if (pause := due - loop.time()) > 0:
+                await asyncio.wait({reader}, timeout=pause)
             fresh.clear()
             if has_news:
-                has_news = False
+                has_news, due = False, loop.time() + interval
                 yield
             if reader.done():
                 reader.result()
                 return
-            await asyncio.wait({reader}, timeout=interval)
     finally:
         reader.cancel()
         await asyncio.gather(reader, return_exceptions=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
-from bot.models import Conversation, Message, Thread, decode
+from bot.models import NOTHING, Conversation, Message, Thread, decode
 from bot.store.channel_settings import ChannelSettings, newest
 from bot.store.corrupt import read_count, read_each
 from bot.store.workspace_settings import WorkspaceSettings
@@ -227,7 +227,7 @@ def parse_claim(
 def parse_journal(turn: Mapping[str, str]) -> tuple[dict[str, str], frozenset[str]]:
     """The recorded steps of a turn, and the names of all that were begun."""
     steps = {name[1:]: value for name, value in turn.items() if name.startswith("=")}
-    return steps, frozenset(name[1:] for name in turn if name.startswith("?"))
+    return steps, frozenset(name[1:] for name in turn if name.startswith("?")) or NOTHING
 
 
 def parse_conversation(thread: Thread, fields: Mapping[str, str]) -> Conversation | None:
@@ -244,7 +244,8 @@ def parse_conversation(thread: Thread, fields: Mapping[str, str]) -> Conversatio
         messages=int(fields.get("messages", 0)),
         owed=decode(tuple[Message, ...], fields.get("owed") or "[]"),
         external=int(fields.get("external", 0)) > 0,
-        sources=frozenset(name.removeprefix(SOURCE) for name in fields if name.startswith(SOURCE)),
+        sources=frozenset(name.removeprefix(SOURCE) for name in fields if name.startswith(SOURCE))
+        or NOTHING,
     )
 
 

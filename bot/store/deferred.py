@@ -55,4 +55,8 @@ class Deferred:
         left = {
             step: text for step, text in self.values.items() if made.values.get(step) is not text
         }
-        return Deferred(left, None if self.save is made.save else self.save)
+        save = None if self.save is made.save else self.save
+        return Deferred(left, save) if left or save else NO_WRITES
+
+
+NO_WRITES = Deferred()

@@ -19,7 +19,7 @@ from bot.store.claims import (
 )
 from bot.store.connection import Connection
 from bot.store.conversations import Conversations
-from bot.store.deferred import Deferred, Rider
+from bot.store.deferred import NO_WRITES, Deferred, Rider
 from bot.store.scripts import Call
 from bot.store.steps import Step
 from bot.telemetry import trace
@@ -95,8 +95,8 @@ class Turn:
         self._connection = connection
         self._conversations = conversations
         self._steps = dict(claim.steps)
-        self._begun = set(claim.intents)
-        self._deferred = Deferred()
+        self._begun = tuple(claim.intents)  # a set takes four times the memory
+        self._deferred = NO_WRITES
         self._conversation = claim.conversation
         self._running = 0
         self.on_interrupt: Callable[[InterruptReason], None] = _ignore
@@ -195,7 +195,7 @@ class Turn:
 
     async def undo(self, step: Step[T]) -> None:
         """Delete the intent of a step whose work is known to have had no effect."""
-        self._begun.discard(step.name)
+        self._begun = tuple(name for name in self._begun if name != step.name)
         args = {"claim": self.claim.fence, "step": step.name}
         await self.call("unbegin", Call(self.claim.thread, args=args))
 
@@ -279,7 +279,7 @@ class Turn:
         """Record the intent of a step. True if an earlier attempt began it; None if it is done."""
         if step.name in self._steps:
             return None
-        self._begun.add(step.name)
+        self._begun = tuple(dict.fromkeys((*self._begun, step.name)))
         thread, deferred = self.claim.thread, self._deferred
         args = {"name": thread.key, "step": step.name, "fields": deferred.fields}
         begin = Call(thread, {"pauses": unless}, {"claim": self.claim.fence, **args})
@@ -290,7 +290,7 @@ class Turn:
         value, again, interrupt, paused = replies[len(deferred.saving)]
         self._report(interrupt)
         if paused:
-            self._begun.discard(step.name)
+            self._begun = tuple(name for name in self._begun if name != step.name)
             raise Paused(unless[paused - 1])
         if value is None:
             if rider:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bot.calls import FunctionCall
+from bot.models import NOTHING
 from bot.telemetry.log import log
 from bot.texts import accounts as texts
 from bot.tools.accounts import Accounts
@@ -58,6 +59,9 @@ class Offer:
         if call.server:
             return self.servers.get((call.server, call.name))
         return self.functions.get(call.name)
+
+
+NO_TOOLS = Offer({})
 
 
 class Toolbox:
@@ -116,6 +120,9 @@ class Toolbox:
             named = _fitting(named, serving)
         functions = {key: tool for key, tool in named.items() if _is_here(tool, serving)}
         hosted = [each for each in offered if each[0].config.server_side and each[1]]
+        built_in = built_in_tools(self.config.built_in)
+        if not (named or hosted or built_in):
+            return NO_TOOLS
         absent = [f"mcp:{server.name}" for server, _ in hosted if server.name not in serving]
         return Offer(
             functions,
@@ -127,10 +134,10 @@ class Toolbox:
                 if server.name in serving
             },
             (
-                *built_in_tools(self.config.built_in),
+                *built_in,
                 *(server_tool(server.name, server.config, tools) for server, tools in hosted),
             ),
-            frozenset([*named.keys() - functions.keys(), *absent]),
+            frozenset([*named.keys() - functions.keys(), *absent]) or NOTHING,
         )
 
     def decide(self, tool: Tool, channel_id: str, *, read_external: bool) -> Decision:

@@ -51,8 +51,9 @@ class Attempts:
         self._timing = timing
         self._slow_answer = settings.bot_slow_answer
 
-    async def make(self, thread: ActiveThread, turn: Turn) -> None:
-        """Answer the turn's messages; or postpone the turn, settle it or give it up.
+    async def begin(self, thread: ActiveThread, turn: Turn) -> bool:
+        """Begin a turn; returns whether to make an attempt. A turn that waits is postponed, and one
+        that was given up or crashed too often is ended.
 
         Raises StoreUnavailable and Superseded.
         """
@@ -63,15 +64,16 @@ class Attempts:
         if claim.interrupt:
             await thread.check(interrupt, claim.interrupt)
         if await self._is_waiting(thread, turn):
-            return
+            return False
         if turn.family(approval_step("")):
             await self._look_for_interrupt(thread)  # it may have resumed the turn
         if given_up := turn.recall(GIVEN_UP):
             await self._apologize(turn, given_up)
-        elif claim.crashes > MAX_CRASHES:
+            return False
+        if claim.crashes > MAX_CRASHES:
             await self._apply(turn, GiveUp("crashed"))
-        else:
-            await self._try(thread)
+            return False
+        return True
 
     async def _look_for_interrupt(self, thread: ActiveThread) -> bool:
         """Read the pending interrupt of the turn; returns whether it has taken effect."""
@@ -93,7 +95,11 @@ class Attempts:
         await self._circuits.park(waits.dependency, turn.claim.thread, _asked_at(turn.claim))
         return True
 
-    async def _try(self, thread: ActiveThread) -> None:
+    async def make(self, thread: ActiveThread) -> None:
+        """Answer the turn's messages; or postpone the turn, settle it or give it up.
+
+        Raises StoreUnavailable and Superseded.
+        """
         claim, spent = thread.known_turn.claim, timeline.begin()
         try:
             with _span_of(claim):

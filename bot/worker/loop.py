@@ -7,14 +7,13 @@ import socket
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 from structlog.contextvars import bind_contextvars
 
 from bot.engines.polling import error_backoff
 from bot.errors import BotError, StoreUnavailable, Superseded
 from bot.settings import Settings
-from bot.store import Claim, Entry, Store
+from bot.store import Claim, Entry, Store, Turn
 from bot.store.records import WORKER_FORMAT
 from bot.telemetry import metrics
 from bot.telemetry.log import log
@@ -49,6 +48,7 @@ class Worker:
         self._timing = timing
         self._load = load or Load(settings.bot_concurrency, timing.starting_at_once)
         self._active = ActiveThreads()
+        self._when_done = self._end  # one for all: each mention of a method makes an object
         self._heartbeat = Heartbeat(self.name, store, self._active, timing)
         self._batches: set[_Batch] = set()
         self._freed = asyncio.Event()
@@ -131,13 +131,14 @@ class Worker:
             batch.add_done_callback(self._batches.discard)
         for entry in entries:
             thread = ActiveThread(entry)
-            thread.task = asyncio.create_task(self._answer(thread, batch if entry.begun else None))
+            answering = self._answer(thread, batch if entry.begun else None)
+            thread.task = asyncio.create_task(answering, name=entry.id)
             self._active[entry.id] = thread
             metrics.turns_active.inc()
-            thread.task.add_done_callback(partial(self._end, entry))
+            thread.task.add_done_callback(self._when_done)
 
-    def _end(self, entry: Entry, _: object) -> None:
-        self._active.pop(entry.id).end()
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self._active.pop(task.get_name()).end()
         metrics.turns_active.dec()
         self._freed.set()
 
@@ -150,7 +151,10 @@ class Worker:
             if thread.claim is None:
                 return
             metrics.queue_seconds.observe(max(0.0, time.time() - entry.since))
-            await self._attempt(thread, thread.claim)
+            if opened := await self._open(thread.claim):
+                attempts, turn = opened
+                if await attempts.begin(thread, turn):
+                    await attempts.make(thread)
         except Superseded:
             self._heartbeat.abandon(thread.turn)
             log.info("claim_superseded")
@@ -162,15 +166,16 @@ class Worker:
             # It also stays in Redis: a newer version may be able to read it after a deploy.
             log.exception("thread_unreadable", error=type(error).__name__)
 
-    async def _attempt(self, thread: ActiveThread, claim: Claim) -> None:
+    async def _open(self, claim: Claim) -> tuple[Attempts, Turn] | None:
+        """The turn of a claim; None if its workspace is gone, and the turn with it."""
         services = await self._services(claim.thread.team_id)
         if services is None:
             log.warning("turn_dropped", reason="not_installed", messages=len(claim.messages))
             await self._inbox.settle(claim)
-            return
+            return None
         claim = replace(claim, defaults=services.defaults)
         attempts = Attempts(services, self._settings, self._timing)
-        await attempts.make(thread, self._store.turns.open(claim))
+        return attempts, self._store.turns.open(claim)
 
     async def _take(self, entry: Entry, batch: _Batch | None) -> Claim | None:
         if batch:

@@ -174,12 +174,17 @@ class AssistantsEngine:
     async def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
         live, partial = self._streams.take(run.id) or (None, PartialRun())
         following = self._following(run, partial)
-        updates = following.updates(live)
-        del live
+        streamed = following.streamed(live)
+        del live  # its polls may continue for long after the stream
         try:
-            async with aclosing(updates):
-                async for update in updates:
-                    yield update
+            async with following:
+                async with aclosing(streamed):
+                    async for update in streamed:
+                        yield update
+                del streamed
+                async for polled in following.polled():
+                    if polled is not None:
+                        yield polled
         except RunFailed as error:
             if error.reason != "run_lost":
                 raise
@@ -191,9 +196,14 @@ class AssistantsEngine:
             return
         if partial.status == PAUSED:
             partial.run = await self._excuse(run, fields(partial.run))
-            async with aclosing(following.updates(None, streams=False)) as updates:
-                async for update in updates:
-                    yield update
+            async with following:
+                async for polled in following.polled():
+                    if polled is not None:
+                        yield polled
+        yield await self._final(run, partial)
+
+    async def _final(self, run: Run, partial: PartialRun) -> Update:
+        """The last update of a run that has ended, or waits for calls that no one makes."""
         if partial.status == PAUSED:
             await self.cancel(run)
             raise RunFailed(PAUSED, PAUSED, text=partial.text)
@@ -201,7 +211,7 @@ class AssistantsEngine:
             raise Retry("the run has no state")
         failed = partial.status in ("failed", "expired")
         acted = failed and await self._answers.used_tools(run, partial)
-        yield await self._answers.final(run, partial, partial.run, acted=acted)
+        return await self._answers.final(run, partial, partial.run, acted=acted)
 
     async def cancel(self, run: Run) -> None:
         path = ("threads", run.conversation_id, "runs", run.id, "cancel")
