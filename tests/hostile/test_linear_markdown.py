@@ -139,11 +139,8 @@ SHAPES = {
     "fences in quotes in lists": "- > ```py\n  > a\n  > ```\n",
     "small tables": "a|b\n-|-\n\n",
     "all headings": "a\n=\nb\n-\nc\nd\n===\n",
-    "lazy lines": "> a\nb\n- c\nd\n",
     "deep containers": "- > 1. > - > 1. a\n",
     "tables in lists": "- | a |\n  |---|\n  | b |\n",
-    "lists behind tabs": "-\ta\n\t-\tb\n",
-    "empty items": "-\n",
     "indented code": "    a\n\n",
 }
 PREFIXES = {
@@ -270,6 +267,66 @@ def test_work_for_a_table_of_html_grows_with_its_length(unit: str) -> None:
         return f"<table><tr><td>\n{unit * (size // len(unit))}</td></tr></table>"
 
     assert is_linear(flatten, text_of)
+
+
+GROWTH = {
+    "details": ("", "<details><summary>More</summary>\n\nSome text.\n\n</details>\n\n"),
+    "open details": ("<details>\n<summary>More</summary>\n\n", "Some text in it.\n\n"),
+    "items": ("", "- an item\n"),
+    "quotes in items": ("", "- > an item\n"),
+    "one fence": ("```py\n", "print(1)\n"),
+    "rows": ("| a | b |\n|---|---|\n", "| c | d |\n"),
+}
+
+
+@pytest.mark.parametrize("construct", GROWTH)
+def test_the_work_for_a_growing_answer_is_linear(construct: str) -> None:
+    """What is stable, or in an earlier message, is not read again."""
+    before, unit = GROWTH[construct]
+
+    def grow(text: str) -> None:
+        growing, visible = GrowingAnswer(600), Visible()
+        for end in range(500, len(text) + 1, 500):
+            growing.advance(visible.of(text[:end]))
+
+    few, many = (steps(grow, (before + unit * size)[:size]) for size in (2_500, 10_000))
+    assert many < 6 * few
+
+
+UNFINISHED = {
+    "one paragraph": ("", "word word word "),
+    "definitions": ("See [a][b].\n\n", "[b]: https://a.example\n"),
+    "reasoning": ("<think>a</think>b\n\n<think>c</think>", "word word\n\n"),
+    "one item": ("- an item\n\n", "  and more\n\n"),
+}
+
+
+@pytest.mark.parametrize("construct", UNFINISHED)
+def test_a_long_unfinished_block_is_seldom_read_again(
+    construct: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, unit = UNFINISHED[construct]
+    read = list[int]()
+
+    def count(text: str) -> str:
+        read.append(len(text))
+        return clean_so_far(text)
+
+    monkeypatch.setattr("bot.slack.markdown.growing.clean_so_far", count)
+    visible, size, shown = Visible(), 20_000, ""
+    text = (before + unit * size)[:size]
+    for end in range(50, size + 1, 50):
+        shown = visible.of(text[:end])
+    assert sum(read) < 15 * size
+    assert len(shown) > 0.8 * size
+
+
+def test_an_answer_behind_long_reasoning_is_shown_at_once() -> None:
+    visible, text, shown = Visible(), f"<think>\n{'Perhaps. ' * 2_000}</think>\n\n", set[str]()
+    for _ in range(20):
+        text += "Some words.\n\n"
+        shown.add(visible.of(text))
+    assert len(shown) == 20
 
 
 EVERYTHING = (

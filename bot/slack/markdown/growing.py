@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.slack.markdown.blocks import Outline, outline
 from bot.slack.markdown.clean import clean_so_far
@@ -17,6 +17,8 @@ from bot.slack.markdown.stable import stable_length
 _FULL = 0.85
 """The share of the limit after which a message ends with the next block: the rest is for blocks
 that would otherwise be cut."""
+_LONG, _SHARE = 2_000, 8
+"""An unfinished block that is longer than this is read again after it has grown by an eighth."""
 _BLOCK_START = re.compile(
     r"^[ \t]*(?:[#>`~|_=]|[-*+\d][^\r\n])|(?:\r\n?|\n)[ \t]*[\r\n]", re.MULTILINE
 )
@@ -34,10 +36,14 @@ class Append:
 class Visible:
     """The showable part of an answer in progress: cleaned, complete and sanitized.
 
-    Each text is the whole answer so far. Only text from the last top-level block on is read again.
+    Each text is the whole answer so far. Only text from the last top-level block on is read again;
+    if that is long, only after it has grown by a share of its length, so that all readings together
+    are linear.
     """
 
     def __init__(self) -> None:
+        self._text = ""  # the text that was read last
+        self._result = ""  # what `of` returned for it
         self._read = ""  # the beginning of the answer that is not read again
         self._shown = ""  # what is shown of it
         self._reasoned = 0  # the end of reasoning at the beginning
@@ -45,6 +51,17 @@ class Visible:
 
     def of(self, text: str) -> str:
         """The part of `clean(text)` that later text cannot change, sanitized for Slack."""
+        if not self._is_little_new(text):
+            self._text, self._result = text, self._of(text)
+        return self._result
+
+    def _is_little_new(self, text: str) -> bool:
+        """Whether too little was added to a long unfinished block to read it again."""
+        unread = len(self._text) - self._reasoned - len(self._read)
+        new = len(text) - len(self._text)
+        return unread > _LONG and 0 <= new < unread // _SHARE and text.startswith(self._text)
+
+    def _of(self, text: str) -> str:
         text = self._without_leading_reasoning(text)
         if not text.startswith(self._read) or has_reasoning(text[len(self._read) :]):
             self._read = self._shown = self._opener = ""
@@ -125,6 +142,8 @@ class GrowingAnswer:
         self._limit = limit
         self._shown = ""  # all the text that was laid out
         self._sent = ""  # to the message that is being written
+        self._base = 0  # the text before is not read again
+        self._opener = ""  # the lines that reopen the table or code block in which the rest begins
         self._flows = False  # the message goes on with the text as it is
         self._blocks = BlockCount()
 
@@ -144,9 +163,13 @@ class GrowingAnswer:
         if not final and self._flows and self._sent and self._is_far_from_full(text):
             yield self._flow(text)
             return
-        splitter = Splitter(outline(text), self._limit)
-        while self.starts[-1] < len(text):
-            part = splitter.part(self.starts[-1], len(self._shown), 2.0 if final else _FULL)
+        if not final and self._is_little_new(text):
+            return
+        splitter, before = self._splitter(text)
+        while (start := self.starts[-1]) < len(text):
+            full = 2.0 if final else _FULL
+            part = splitter.part(start - before, len(self._shown) - before, full)
+            part = replace(part, start=start)
             ends = final or part.end < len(text)
             self._flows = not ends and not part.is_shifted
             if (append := self._append(part, ends)) is None:
@@ -158,6 +181,23 @@ class GrowingAnswer:
                 return
             self.starts.append(part.end)
             self._sent = ""
+
+    def _is_little_new(self, text: str) -> bool:
+        """Whether too little was added to a block of several messages to read it again."""
+        unread, new = len(text) - self._base, len(text) - len(self._shown)
+        return unread > 2 * LIMIT and new < unread // (2 * _SHARE)
+
+    def _splitter(self, text: str) -> tuple[Splitter, int]:
+        """A splitter of the text, and the offset that its text has in the whole one.
+
+        What is before the block in which the message begins is not read again.
+        """
+        found = outline(self._opener + text[self._base :])
+        before = self._base - len(self._opener)
+        offset, opener = found.restart(max(0, self.starts[-1] - before - 1))
+        if offset > len(self._opener):
+            self._base, self._opener = before + offset, opener
+        return Splitter(found, self._limit), before
 
     def _is_far_from_full(self, text: str) -> bool:
         """Whether a message cannot end yet, by its size and its blocks."""

@@ -58,8 +58,8 @@ _WRAPPER = re.compile(
 )
 _WRAPPING = re.compile(r"</?(?:final_)?(?:answer|response|output)>")
 _CANDIDATE = re.compile(
-    rf"<(?=[|｜/a-z])(?:{_BAR}|details|start_of|end_of|unused|/?{_NAMES}[\s/>]|bos>|eos>|pad>|/s>)"
-    r"|\[/?THINK\]|◁",
+    rf"<(?=[|｜/a-z])(?:{_BAR}|start_of|end_of|unused|/?{_NAMES}[\s/>]|bos>|eos>|pad>|/s>)"
+    rf"|\[/?THINK\]|◁|{_PAIRS['DETAILS'][0]}",
     re.IGNORECASE,
 )
 _TAGS = "|".join(
