@@ -5,7 +5,7 @@ A listener returns when the message is stored durably; only then is the event ac
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from slack_bolt.async_app import AsyncApp
@@ -53,8 +53,6 @@ EVENTS = (
 """The events that the app subscribes to; the manifest is generated from this."""
 
 Payload = Mapping[str, Any]
-Listener = Callable[[Payload, Payload, AsyncBoltContext], Awaitable[None]]
-"""Handles an event, given the event, the body of its request, and the context."""
 
 
 class Listeners:
@@ -81,10 +79,11 @@ class Listeners:
         self._changes = Changes(store, client, self._messages, self._transcripts)
         self._assistant_thread = AssistantThread(store, client, settings.bot_command_prefix)
 
-    @property
-    def of_messages(self) -> Mapping[str, Listener]:
-        """The listeners of messages by event."""
-        return {"message": self.message, "app_mention": self.app_mention}
+    def register_messages(self, app: AsyncApp) -> None:
+        """Register the listeners of messages. Bolt tries all listeners in order, so these are the
+        first: most requests are messages."""
+        app.event("message")(self.message)
+        app.event("app_mention")(self.app_mention)
 
     def register(self, app: AsyncApp) -> None:
         """Register the listeners of all other events that the app subscribes to."""

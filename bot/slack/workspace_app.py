@@ -10,13 +10,12 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.context.async_context import AsyncBoltContext
 from slack_bolt.logger.messages import warning_client_prioritized_and_token_skipped
-from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.calls import ConnectedAccounts, ToolSummary
 from bot.errors import BotError
-from bot.slack.events import Listener, Listeners
+from bot.slack.events import Listeners
 from bot.slack.messages import Messages
 from bot.slack.origin import installation
 from bot.slack.rights import Rights
@@ -53,23 +52,6 @@ class WorkspaceApp(AsyncApp):
     def __init__(self, messages: Messages, **options: Any) -> None:
         super().__init__(**options)
         self._messages = messages
-        self.of_messages: Mapping[str, Listener] = {}
-        """The listeners of events that Bolt does not dispatch."""
-
-    async def async_dispatch(self, req: AsyncBoltRequest) -> BoltResponse:
-        """The response to a request whose body is well-formed.
-
-        Messages go to their listeners directly: what Bolt does before takes as long as they do.
-        """
-        event = req.body["event"] if req.body.get("type") == "event_callback" else {}
-        listen = self.of_messages.get(event.get("type", ""))
-        if listen is None:
-            return await super().async_dispatch(req)
-        try:
-            await listen(event, req.body, req.context)
-        except Exception as error:
-            return await _report(error, req.body) or BoltResponse(status=500)
-        return BoltResponse(status=200)
 
     def is_our_own(self, event: Any) -> bool:
         """Whether the event is about one of the bot's own messages."""
@@ -114,7 +96,7 @@ def build_app(
     settings, client, people = workspace.settings, workspace.client, workspace.people
     url, prefix = workspace.identity.url, settings.bot_command_prefix
     listeners = Listeners(store, client, workspace.identity, people, rights, settings)
-    app.of_messages = listeners.of_messages
+    listeners.register_messages(app)
     admin_blocks = home_blocks(workspace) if workspace.is_configurable else []
     home = Home(store, people, rights, client, url, accounts, prefix, admin_blocks)
     home.register(app)
@@ -156,6 +138,7 @@ def _create_app(workspace: Workspace) -> WorkspaceApp:
         request_verification_enabled=False,  # `add_events_route` verifies before it parses
         ssl_check_enabled=False,  # the dispatcher answers both checks of the address
         url_verification_enabled=False,
+        attaching_function_token_enabled=False,  # the app has no steps of workflows
         process_before_response=True,  # by default Bolt returns 200 before the listener has run
         attaching_conversation_kwargs_enabled=False,
     )
