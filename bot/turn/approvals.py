@@ -11,7 +11,8 @@ from bot.slack.literal import mixed_words, skeleton
 from bot.store import Approval, Decision
 from bot.store.approvals import MOST_GRANTS
 from bot.store.journal import Turn
-from bot.store.steps import Called, approval_step
+from bot.store.step_values import Called
+from bot.store.steps import approval_step
 from bot.texts import approvals as texts
 from bot.tools.tool import Tool
 from bot.turn.batch import Request

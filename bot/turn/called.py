@@ -1,7 +1,7 @@
 """The results of calls: for the journal, for the audit trail, and for people."""
 
 from bot.slack.markdown.plain import plain
-from bot.store.steps import Called
+from bot.store.step_values import Called
 from bot.texts import tools as texts
 from bot.tools.tool import Result, Tool
 from bot.turn.approvals import Verdict

@@ -14,7 +14,8 @@ from bot.models import Card
 from bot.store import AuditLine, steps
 from bot.store.audit import audit_fields
 from bot.store.journal import Turn
-from bot.store.steps import Called, CallOutcome, Step
+from bot.store.step_values import Called, CallOutcome
+from bot.store.steps import Step
 from bot.telemetry import audit_log
 from bot.telemetry.log import log
 from bot.texts import tools as texts

@@ -11,7 +11,8 @@ from dataclasses import replace
 from bot.models import Message, Record, Thread
 from bot.slack.threads import ThreadMessage
 from bot.store.journal import Turn
-from bot.store.steps import ENGINE_INPUT, EngineInput
+from bot.store.step_values import EngineInput
+from bot.store.steps import ENGINE_INPUT
 from bot.texts.prompts import BARE_MENTION, NO_WORDS
 from bot.turn.batch import Request
 from bot.turn.services import Services

@@ -7,7 +7,8 @@ from bot.store import steps
 from bot.store.inbox_part import RECORD_BYTES
 from bot.store.journal import Turn
 from bot.store.records import newest
-from bot.store.steps import EngineInput, Generation
+from bot.store.step_values import EngineInput
+from bot.store.steps import Generation
 from bot.telemetry.log import log
 from bot.turn.batch import Request
 from bot.turn.context import collect_input, recollect

@@ -11,7 +11,7 @@ from bot.models import Answer, Conversation, Message, Record
 from bot.slack.answer.posted import FoundAnswer
 from bot.slack.answer.reply import Reply
 from bot.store.journal import Turn
-from bot.store.steps import EngineInput
+from bot.store.step_values import EngineInput
 from bot.telemetry.log import log
 from bot.turn.batch import Request
 from bot.turn.context import collect_input

@@ -14,7 +14,8 @@ from bot.store import Store, Turn
 from bot.store.channel_settings import ChannelSettings
 from bot.store.flags import REFUSED, refusal_mark
 from bot.store.routing import BACKGROUND
-from bot.store.steps import ADMISSION, REORDERED, Admission, Reordered, retraction
+from bot.store.step_values import Admission, Reordered
+from bot.store.steps import ADMISSION, REORDERED, retraction
 from bot.texts import dlp as dlp_texts
 from bot.texts.access import NOT_YOURS
 from bot.turn.batch import Batch

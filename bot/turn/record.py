@@ -5,7 +5,8 @@ from bot.slack.markdown.clean import clean
 from bot.slack.markdown.render import in_thread
 from bot.store import steps
 from bot.store.journal import Turn
-from bot.store.steps import EngineInput, Generation
+from bot.store.step_values import EngineInput
+from bot.store.steps import Generation
 from bot.turn.batch import Request
 from bot.turn.external import external_content
 from bot.turn.reordering import own_generation

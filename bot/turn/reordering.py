@@ -11,7 +11,8 @@ from bot.errors import OutOfOrder
 from bot.models import Usage, encode
 from bot.store import steps
 from bot.store.journal import Turn, Turns
-from bot.store.steps import Admission, Generation, Reordered
+from bot.store.step_values import Admission, Reordered
+from bot.store.steps import Generation
 from bot.telemetry.log import log
 from bot.turn.rounds_so_far import add_usage, rounds_of
 

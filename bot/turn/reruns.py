@@ -12,7 +12,8 @@ from bot.engines import RunRequest
 from bot.errors import ConversationGone, RateLimited, RunFailed
 from bot.models import Run
 from bot.store.journal import Turn
-from bot.store.steps import FAILED_RUNS, FailedRun, Generation
+from bot.store.step_values import FailedRun
+from bot.store.steps import FAILED_RUNS, Generation
 from bot.telemetry import metrics
 from bot.telemetry.log import log
 from bot.texts.status import TRYING_AGAIN

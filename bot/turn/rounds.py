@@ -9,7 +9,8 @@ from bot.engines import Engine, RunRequest
 from bot.errors import BotError, RunFailed, StoreUnavailable, Superseded
 from bot.models import MadeFile, Run, Update
 from bot.store.journal import Turn
-from bot.store.steps import Asked, Generation, Hosted
+from bot.store.step_values import Asked, Hosted
+from bot.store.steps import Generation
 from bot.telemetry.log import log
 from bot.texts import tools as texts
 from bot.tools.toolbox import Offer

@@ -8,7 +8,8 @@ from bot.calls import FunctionCall, FunctionOutput, HostedCall
 from bot.models import Run, Usage
 from bot.store import steps
 from bot.store.journal import Turn
-from bot.store.steps import Asked, Called, Generation
+from bot.store.step_values import Asked, Called
+from bot.store.steps import Generation
 from bot.texts.tools import NOT_MADE, UNKNOWN
 
 KEPT_CHARS = 4_000

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from bot.models import Card, Citation, MadeFile, Run, Update
 from bot.slack.answer.reply import Reply
-from bot.store.steps import Asked
+from bot.store.step_values import Asked
 
 GAP = "\n\n"
 """The separator of the texts of two rounds."""

@@ -16,7 +16,7 @@ from bot.slack.answer.reply import Reply
 from bot.store import steps
 from bot.store.hold import record_deletion
 from bot.store.journal import Turn
-from bot.store.steps import Admission
+from bot.store.step_values import Admission
 from bot.telemetry import trace
 from bot.texts import hold
 from bot.texts.answers import (

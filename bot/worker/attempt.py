@@ -10,7 +10,8 @@ from bot.errors import OutOfOrder, StoreUnavailable, Superseded
 from bot.models import Answer, Usage
 from bot.settings import Settings
 from bot.store import Claim, Turn, current_turn
-from bot.store.steps import ANSWER, GIVEN_UP, WAITS, GivenUp, Waits, approval_step
+from bot.store.step_values import GivenUp, Waits
+from bot.store.steps import ANSWER, GIVEN_UP, WAITS, approval_step
 from bot.telemetry import audit_log, metrics, timeline, trace
 from bot.telemetry.log import log
 from bot.telemetry.timeline import Timeline

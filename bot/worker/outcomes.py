@@ -10,7 +10,7 @@ from bot.errors import (
     Suspended,
     Undeliverable,
 )
-from bot.store.steps import GivenUp
+from bot.store.step_values import GivenUp
 from bot.timing import WorkerTiming
 
 MAX_CRASHES = 25

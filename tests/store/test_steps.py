@@ -7,16 +7,8 @@ import pytest
 
 from bot.models import Answer, Conversation, Run, RunOptions, Thread, Usage, decode, encode
 from bot.store import steps
-from bot.store.steps import (
-    Admission,
-    Draft,
-    EngineInput,
-    FailedRun,
-    Generation,
-    GivenUp,
-    Step,
-    Waits,
-)
+from bot.store.step_values import Admission, Draft, EngineInput, FailedRun, GivenUp, Waits
+from bot.store.steps import Generation, Step
 
 STORED: dict[str, Step[Any]] = {
     "admission": steps.ADMISSION,

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from bot.slack.answer.chat import Chat
 from bot.store.journal import Turn
-from bot.store.steps import Draft
+from bot.store.step_values import Draft
 from bot.store.steps import draft as draft_step
 
 

@@ -11,7 +11,7 @@ from bot.slack.answer.stream import LIMIT, stop_quietly
 from bot.slack.markdown.render import in_thread
 from bot.slack.markdown.split import parts
 from bot.store import steps as journal
-from bot.store.steps import Draft
+from bot.store.step_values import Draft
 
 
 class EditedMessage:

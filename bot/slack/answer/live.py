@@ -28,7 +28,8 @@ from bot.slack.client import Uncertain, error_code
 from bot.slack.markdown.split import LIMIT as WHOLE_LIMIT
 from bot.slack.markdown.split import Part
 from bot.store import steps as journal
-from bot.store.steps import CUT, Draft
+from bot.store.step_values import Draft
+from bot.store.steps import CUT
 from bot.telemetry.log import log
 
 Json = dict[str, Any]

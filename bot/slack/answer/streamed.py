@@ -16,7 +16,8 @@ from bot.slack.answer.stream import LIMIT, Stream
 from bot.slack.client import Uncertain, error_code
 from bot.slack.markdown.growing import Append
 from bot.slack.markdown.render import blocks, in_thread
-from bot.store.steps import CARDS, Draft
+from bot.store.step_values import Draft
+from bot.store.steps import CARDS
 from bot.telemetry.log import log
 
 
