@@ -80,7 +80,8 @@ async def test_a_lagging_replica_takes_over_without_loss_or_duplicates(tmp_path:
             client.replicaof("127.0.0.1", str(deployment.redis.listen()))
 
             async def is_in_sync() -> bool:
-                return bool(client.info("replication")["master_link_status"] == "up")
+                is_linked = client.info("replication")["master_link_status"] == "up"
+                return is_linked and bool(client.exists(store.keys.epoch))
 
             async def fails_over(redis: RedisServer) -> None:
                 await wait_until(is_in_sync)
