@@ -140,6 +140,7 @@ def test_every_subscribed_event_has_a_listener_and_every_listener_its_event() ->
     settings = Settings(_env_file=None, slack_bot_token="xoxb-1")
     store, rights = cast(Store, None), cast(Rights, None)
     listeners = Listeners(store, client, identity, People(client), rights, settings)
+    listeners.register_messages(cast(AsyncApp, Recorder()))
     listeners.register(cast(AsyncApp, Recorder()))
     assert heard == {event.split(".")[0] for event in EVENTS}
 
