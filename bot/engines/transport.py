@@ -14,7 +14,7 @@ import httpx2
 
 from bot.engines.size import JSON_TOKENS, MIB, count_tokens
 
-BODY_BYTES = 24 * MIB
+BODY_BYTES = 20 * MIB
 """A JSON body."""
 ERROR_BYTES = 256 * 1024
 """What is read of the body of an error; a longer one is cut off."""

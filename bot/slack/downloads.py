@@ -10,7 +10,11 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.telemetry.log import log
 from bot.texts.files import ELSEWHERE, GONE, NO_LUCK, NO_SCOPE, TOO_LARGE
 
-HOSTS = (".slack.com", ".slack-gov.com", ".slack-files.com")
+_HOST = re.compile(
+    r"(?:[a-z0-9][a-z0-9-]{0,62}\.){1,4}(?:slack|slack-gov|slack-files)\.com(?::443)?",
+    re.ASCII | re.IGNORECASE,
+)
+"""Slack's hosts, without a user or another port: parsers of URLs differ on everything else."""
 TIMEOUT = aiohttp.ClientTimeout(total=60, connect=5)
 REDIRECTS = 3
 DELAYS = (0.5, 2.0)
@@ -40,6 +44,8 @@ class Downloads:
         for delay in (*DELAYS, None):
             try:
                 return await self._once(url, size, most, html=html)
+            except aiohttp.InvalidURL:
+                raise UnreadableFile(ELSEWHERE) from None
             except (aiohttp.ClientError, TimeoutError) as error:
                 log.info("download_failed", error=type(error).__name__)
                 if delay is not None:
@@ -70,7 +76,8 @@ class Downloads:
             return False
         if (parts.scheme, parts.netloc) == (self._own.scheme, self._own.netloc):
             return True
-        return parts.scheme == "https" and (parts.hostname or "").endswith(HOSTS)
+        is_plain = url.isascii() and url.isprintable()
+        return is_plain and parts.scheme == "https" and bool(_HOST.fullmatch(parts.netloc))
 
 
 async def _body(response: aiohttp.ClientResponse, size: int, most: int, *, html: bool) -> bytes:

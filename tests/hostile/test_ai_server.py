@@ -83,7 +83,7 @@ BIG_ITEM = event(
 )
 NESTED = b'{"id": ' + b"[" * 200_000
 
-WIDE = b'{"id":"resp_1","status":"completed","output":"' + b"x" * (23 * MIB) + "😀".encode() + b'"}'
+WIDE = b'{"id":"resp_1","status":"completed","output":"' + b"x" * (19 * MIB) + "😀".encode() + b'"}'
 """One emoji makes the whole text four times as large."""
 
 BODIES = {

@@ -4,6 +4,7 @@ import re
 
 import pytest
 from hypothesis import given
+from markdown_it import MarkdownIt
 
 from bot.slack.markdown import sanitize as module
 from bot.slack.markdown.growing import Visible
@@ -30,6 +31,10 @@ CONTROL = re.compile(r"<(![a-z]+[|>^]|[@#][A-Z]\w+[|>])")
         ("<!everyone> <!subteam^S1|@team>", "&lt;!everyone&gt; &lt;!subteam^S1|@team&gt;"),
         ("<@U024BE7LH> in <#C024BE7LR>", "&lt;@U024BE7LH&gt; in &lt;#C024BE7LR&gt;"),
         ("@channel, @Here (@everyone)", "@\u200bchannel, @\u200bHere (@\u200beveryone)"),
+        (r"\@here", "\\@\u200bhere"),
+        ("[<!here>]: x", "[&lt;!here&gt;]: x"),
+        ("[a <!channel> b]: https://x.y", "[a &lt;!channel&gt; b]: https://x.y"),
+        ("[@here]: x", "[@\u200bhere]: x"),
         ("me@here.com, @hereby, /@here", "me@here.com, @hereby, /@here"),
         ("a < b && c > d -> e", "a &lt; b && c &gt; d -&gt; e"),
         ("R&D &lt;b&gt; &amp; &copy;", "R&D &lt;b&gt; &amp; &copy;"),
@@ -173,6 +178,7 @@ def test_a_short_answer_is_sanitized_once_on_its_way(monkeypatch: pytest.MonkeyP
         "[a](javascript:<!-- -->) x",
         "![a](javascript:x<@U1>) x",
         "[[a](javascript:<b>)](javascript:<b>)",
+        "[a](\xa0javascript:x) y",
     ],
 )
 def test_no_target_that_only_other_parsers_see_ends_a_link(text: str) -> None:
@@ -181,3 +187,26 @@ def test_no_target_that_only_other_parsers_see_ends_a_link(text: str) -> None:
     assert "](" not in whole
     shown = [visible.of(text[:end]) for end in range(len(text) + 1)]
     assert [each for each in shown if not whole.startswith(each)] == []
+
+
+@pytest.mark.parametrize("before", ["", "  ", "> ", "- ", "> - ", "# a\n"])
+@pytest.mark.parametrize("label", ["r", "r\\]s", "a\\[b", "r\ns", "*r*", "x" * 120])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "javascript:a",
+        "<javascript:a>",
+        "JAVASCRIPT&colon;a",
+        "&#106;avascript:a",
+        "vbscript:a 't'",
+        "data:text/html,a",
+    ],
+)
+def test_no_definition_names_a_target_that_is_not_allowed(
+    before: str, label: str, target: str
+) -> None:
+    parser = MarkdownIt("commonmark")
+    setattr(parser, "validateLink", lambda _: True)  # noqa: B010
+    for gap in ("", " ", "\t", "\n", "\n  ", " \n", "\n> "):
+        shown = sanitize(f"{before}[{label}]:{gap}{target}\n\n[{label}]")
+        assert "href" not in parser.render(shown)

@@ -30,17 +30,23 @@ _CONTROL = re.compile(r"<(?=![a-z]+[\^|>]|@[A-Z0-9]+[|>]|#[A-Z0-9]+[|>])")
 _AUTOLINK = re.compile(r"<([^|>]+)\|([^>]*)>")
 _SCHEMES = "https?|ftp|mailto|tel|sms|sip|slack"
 OPENING = re.compile(
-    rf"""\([ \t]*+ (?: < | \r?\n
+    rf"""\([^\S\r\n]*+ (?: < | \r?\n
     | (?!(?:{_SCHEMES}):) [^()<>/?#\s]{{0,200}} [:&\\] )""",
     re.IGNORECASE | re.VERBOSE,
 )
 """The beginning of text that other parsers may take for the target of a link, but ours does not:
 with its < escaped, over two lines, or with a scheme that is not allowed and HTML or parentheses
 behind it."""
+DEFINING = re.compile(
+    rf""":[\s>]{{0,100}}+ <? (?!(?:{_SCHEMES}):) [^<>/?#\s]{{0,200}} [:&\\]""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""What other parsers may take for the definition of a link, with a scheme that is not allowed."""
 _ALLOWED = re.compile(rf"(?:{_SCHEMES}):[^\s]", re.IGNORECASE)
 """The allowed schemes of links. Other schemes and relative addresses are shown as text."""
 _QUOTED = {ord(character): quote(character) for character in "\\`[]$<>*"}
 _MENTION = re.compile(BROADCAST, re.IGNORECASE)
+_ESCAPED = {r"\<": "&lt;", r"\>": "&gt;", r"\@": rf"\@{ZERO_WIDTH_SPACE}"}
 _EMPHASIS = re.compile(r"[*~]")
 _SHORT = 4000
 _LONGEST_SURE_FENCE = 200
@@ -132,12 +138,10 @@ def _spelled(text: str, piece: Piece) -> str:
             return escape(raw)
         case Inline.HTML:
             return "&lt;" + _inside_tag(text, piece.start + 1, piece.end)
-        case Inline.CLOSE if piece.partner and looks_like_target(text, piece.start):
-            return raw + ZERO_WIDTH_SPACE  # it would end a link once the links inside are text
-        case Inline.CLOSE if OPENING.match(text, piece.end):
+        case Inline.CLOSE if _may_end_link(text, piece):
             return raw + ZERO_WIDTH_SPACE
         case Inline.ESCAPE:
-            return escape(raw[1]) if raw[1] in "<>" else raw
+            return _ESCAPED.get(raw, raw)
         case Inline.AUTOLINK:
             return _autolink(raw)
         case Inline.MENTION:
@@ -147,6 +151,14 @@ def _spelled(text: str, piece: Piece) -> str:
         case Inline.OPEN | Inline.TARGET if piece.partner:
             return _link(text, piece, raw)
     return raw
+
+
+def _may_end_link(text: str, piece: Piece) -> bool:
+    """Whether other parsers may take a ] for the end of a link, or of the label of a definition."""
+    if OPENING.match(text, piece.end) or DEFINING.match(text, piece.end):
+        return True
+    # It would end a link once the links inside are text.
+    return piece.partner is not None and looks_like_target(text, piece.start)
 
 
 def _inside_tag(text: str, start: int, end: int) -> str:

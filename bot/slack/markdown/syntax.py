@@ -41,7 +41,7 @@ SPECIAL = re.compile(
     | (?P<HTML> {TAG} )
     | (?P<ANGLE> [<>] )
     | (?P<FOOTNOTE> \[\^[^\[\]\s]{{1,60}}\](?!\() )
-    | (?P<DEFINITION> (?m:^)\[(?![\^\]])[^\[\]\r\n]{{1,100}}\]:(?=[ \t]) )
+    | (?P<DEFINITION> (?m:^)\[(?![\^\]])[^\[\]<>@!\r\n]{{1,100}}\]:(?=[ \t]) )
     | (?P<OPEN> !?\[ )
     | (?P<CLOSE> \] )
     | (?P<URL> (?<!\w)https?://{ADDRESS} )
