@@ -82,7 +82,9 @@ class LiveStream:
             try:
                 async with asyncio.timeout(patience):
                     with vendor_errors(missing="run"):
-                        self._rest = list(await anext(aiter(self._stream), None) or ())
+                        async for events in self._stream:
+                            self._rest = list(events)
+                            break
             except TimeoutError:
                 raise Retry("timeout") from None
         return self._rest.pop(0) if self._rest else None
