@@ -122,7 +122,7 @@ async def test_keys_are_found_on_both_nodes_while_their_slot_moves(
 async def test_only_a_failure_of_the_server_makes_calls_look_for_it_again(
     redis_cluster: RedisCluster,
 ) -> None:
-    async with opened(redis_cluster.url, StoreTiming(call_timeout=0.3)) as store:
+    async with opened(redis_cluster.url, StoreTiming(call_timeout=1.5)) as store:
         await deliver(store, "1.0")
         reading = asyncio.create_task(store.inbox.read_ready("anna", 1, 4))
         await asyncio.sleep(0.05)

@@ -153,16 +153,16 @@ async def test_a_thousand_turns_are_handed_over_at_once(store: Store) -> None:
     for number in range(1000):
         await deliver(store, "1.0", of=thread(f"{number}.0"))
     claims = await take_all(store, "anna")
-    began = time.perf_counter()
+    began = time.process_time()
     assert await store.workers.hand_over("anna") == 1000
-    took = time.perf_counter() - began
+    took = time.process_time() - began
 
     again = await take_all(store, "bert")
     assert {c.turn_id for c in again} == {c.turn_id for c in claims}
     assert {(c.attempt, c.crashes) for c in again} == {(0, 0)}
     assert await store.workers.held(claims) == []
     assert await _consumers(store) == ["bert"]
-    assert took < 5  # of the ten seconds that a process has; 0.06 on an idle machine
+    assert took < 1  # of CPU: one call, not one for each turn
 
 
 async def test_a_leaving_worker_can_finish_what_it_keeps(store: Store) -> None:

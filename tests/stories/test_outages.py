@@ -17,6 +17,7 @@ from bot.timing import CircuitTiming, EngineTiming, SlackTiming, StoreTiming, Ti
 from tests.fakes.openai import held
 from tests.fakes.openai.faults import path_matches
 from tests.ops.test_health import sample
+from tests.redis_server import PATIENT
 from tests.world import BASE_TIMING, World, open_world, wait_until, words
 
 RUNS = {"responses": "/responses", "assistants": "/threads/*/runs"}
@@ -37,7 +38,7 @@ WORKER = WorkerTiming(
 TIMING = replace(
     BASE_TIMING,
     worker=WORKER,
-    store=StoreTiming(circuits=CIRCUITS),
+    store=replace(PATIENT, circuits=CIRCUITS),
     slack=SlackTiming(call=50 * SCALE),
     engine=EngineTiming(read_timeout=15 * SCALE, create_timeout=60 * SCALE, write_timeout=0),
 )

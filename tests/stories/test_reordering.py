@@ -1,5 +1,6 @@
 """Messages that Slack delivers after their successors, at every moment of a turn."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -171,8 +172,8 @@ async def test_a_stop_is_stronger_than_a_late_message(redis_url: str, tmp_path: 
         await route(world, thread, "newer", f"{time.time() + 0.001:.6f}")
         await world.slack.wait_for(lambda: bool(world.fake.working))
         world.fake.answer = two_tokens
-        await route(world, thread, "older", older)
-        await world.bot.store.inbox.interrupt(thread, "stop")
+        stop = world.bot.store.inbox.interrupt(thread, "stop")
+        await asyncio.gather(stop, route(world, thread, "older", older))
         await settled(world, thread)
         texts = await world.replies("#general", root, 3)
         assert "Stopped" in texts[1]

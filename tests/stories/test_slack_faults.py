@@ -135,7 +135,7 @@ async def test_one_rate_limit_pauses_all_threads_of_the_channel(
     channel = world.slack.channel("#general").id
     refused = next(c for c in world.slack.calls if c.error == "ratelimited")
     before = [c for c in posted if c.args["channel"] == channel and c.at < refused.at + scaled]
-    assert len(before) <= len(roots) // 2  # those on their way when the pause became known
+    assert len(before) <= len(roots) * 3 // 4  # those on their way when the pause became known
     assert len(world.slack.replies("#random", elsewhere)) == 1
 
 

@@ -85,7 +85,7 @@ async def test_tools_says_how_each_server_is_handled(open_tools: OpenTools) -> N
         "• *s*: asks before a tool that may change something; always asks before `delete_*`; "
         "only `read`, `write`; without `write`"
     ) in shown
-    assert "20 calls in 8 rounds" in shown
+    assert "at most 20 calls, in 8 rounds" in shown
 
 
 async def test_without_tools_it_says_so(world: World) -> None:
