@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -396,10 +396,14 @@ def test_emphasis_beside_east_asian_text_is_emphasis_for_commonmark(text: str) -
 
 @thorough
 @given(st.lists(st.sampled_from([*PIECES, "\n\nWords. ", "\n\n```\n"]), max_size=25).map("".join))
+@example("*\n<p><br>")
 def test_what_is_visible_of_mixed_markup_is_the_same_piece_by_piece(text: str) -> None:
-    visible = Visible()
+    """What was shown stays, even where the text, read as a whole, would show less."""
+    visible, before = Visible(), ""
     for end in range(0, len(text) + 1, 3):
-        assert visible.of(text[:end]) == Visible().of(text[:end])
+        shown, whole = visible.of(text[:end]), Visible().of(text[:end])
+        assert shown == whole or (shown == before and shown.startswith(whole))
+        before = shown
 
 
 @pytest.mark.parametrize(
