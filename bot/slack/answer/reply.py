@@ -9,7 +9,6 @@ import asyncio
 import unicodedata
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from functools import partial
 
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -77,6 +76,7 @@ class Replies:
         self._reasoning = reasoning
         self._refused = PermanentRefusals()
         self._previous = PreviousAnswers(client)
+        self._ephemerally = self._post_ephemeral  # one for all: each mention makes an object
 
     async def drain(self) -> None:
         """Finish background work; called when the process ends."""
@@ -117,7 +117,8 @@ class Replies:
         reply = Reply(
             turn,
             live,
-            post_ephemeral=partial(self._post_ephemeral, message),
+            message=message,
+            post_ephemeral=self._ephemerally,
             shows=self._live,
             feedback=self._feedback,
             reasoning=self._reasoning,
@@ -183,7 +184,8 @@ class Reply:
         turn: Turn,
         live: Live,
         *,
-        post_ephemeral: Callable[[str], Awaitable[bool]],
+        message: Message,
+        post_ephemeral: Callable[[Message, str], Awaitable[bool]],
         shows: bool,
         feedback: bool,
         reasoning: bool,
@@ -191,6 +193,7 @@ class Reply:
     ) -> None:
         self._turn = turn
         self._live = live
+        self._message = message
         self._post_ephemeral = post_ephemeral
         self._shows = shows
         self._feedback = feedback
@@ -233,7 +236,7 @@ class Reply:
         A private answer is shown to the asking person only, or posted if Slack refuses that.
         Raises Undeliverable if Slack will never accept it, Retry if it may later.
         """
-        if answer.outcome in PRIVATE and await self._post_ephemeral(answer.text):
+        if answer.outcome in PRIVATE and await self._post_ephemeral(self._message, answer.text):
             return []
         rated = self._feedback and answer.outcome in RATED and bool(answer.run_id)
         extras = answer_buttons(self._turn.id, answer.run_id) if rated else []
