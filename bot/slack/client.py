@@ -21,6 +21,7 @@ from bot.errors import (
     parse_retry_after,
 )
 from bot.settings import Settings
+from bot.slack.characters import without_controls
 from bot.store import Circuits
 from bot.telemetry import metrics
 from bot.timing import SlackTiming
@@ -218,7 +219,8 @@ class GuardedClient(AsyncWebClient):
         )
 
     async def api_call(self, api_method: str, **options: Any) -> AsyncSlackResponse:
-        """Call a method. Raises what `slack_errors` does."""
+        """Call a method, without control characters. Raises what `slack_errors` does."""
+        options = without_controls(options)
         async with self._circuits.guard(self._access, timed=False):
             answer = await self._call(api_method, options)
             if isinstance(answer, TokenRefused):
