@@ -25,6 +25,8 @@ SNIPPET_CHARS = 10_000
 """Code of at least this length is also attached as a file."""
 _LONGEST_REST = 1_000
 """Characters of an incomplete last line that are left out."""
+_LONGEST_BREAK = 61
+"""Characters of a line break that takes the place of a tag."""
 _LONGER = re.compile(r"[*~@\]$]|https?:")
 _LESS = 0.9
 """The share of the text that should fit that is tried."""
@@ -199,26 +201,27 @@ def _first_messages(text: str, messages: int) -> str:
     if len(text) <= LIMIT and len(text.splitlines()) <= MAX_BLOCKS // 2:
         return text
     begin = text[: (messages + 1) * LIMIT]
-    shown = _cut(text, affordable(begin, layout_work, messages * WORK), messages)
-    while _may_grow(shown, messages) and (made := len(parts(render(shown)))) > messages:
-        shown = _cut(text, int(len(shown) * messages / made * _LESS), messages)
+    shown, count = _cut(text, affordable(begin, layout_work, messages * WORK), messages)
+    while _may_grow(shown, messages - count) and (made := len(parts(render(shown)))) > messages:
+        shown, count = _cut(text, int(len(shown) * messages / made * _LESS), messages)
     return shown
 
 
-def _cut(text: str, end: int, messages: int) -> str:
-    """At most `text[:end]`, in this number of messages; it ends with a line if possible."""
+def _cut(text: str, end: int, messages: int) -> tuple[str, int]:
+    """At most `text[:end]`, in this number of messages, and their number. It ends with a line if
+    possible."""
     if end < len(text):
         end = text.rfind("\n", max(1, end - _LONGEST_REST), end) + 1 or end
     found = parts(text[:end])
     if len(found) <= messages and end == len(text):
-        return text
-    last = found[:messages][-1]
-    return (text[: last.end] + last.closing).rstrip()
+        return text, len(found)
+    shown = found[:messages]
+    return (text[: shown[-1].end] + shown[-1].closing).rstrip(), len(shown)
 
 
-def _may_grow(text: str, messages: int) -> bool:
-    """Whether a text may take more messages once it is rendered: tags may become lines, and other
-    marks get up to three characters longer."""
-    tags = text.count("<") + text.count(">")
-    marks = tags + len(_LONGER.findall(text))
-    return tags > messages * MAX_BLOCKS // 4 or len(text) + 3 * marks > messages * LIMIT
+def _may_grow(text: str, spare: int) -> bool:
+    """Whether a text may take more than this number of messages more once it is rendered. Tags may
+    become lines, and other marks get up to three characters longer."""
+    tags = text.count("<")
+    longer = 3 * (text.count(">") + len(_LONGER.findall(text))) + _LONGEST_BREAK * tags
+    return longer > spare * LIMIT or tags > spare * MAX_BLOCKS // 2
