@@ -107,13 +107,8 @@ class Toolbox:
             (server, offered_tools(listed, server.config))
             for server, listed in zip(servers, lists, strict=True)
         ]
-        named = name_functions(
-            [
-                *own,
-                *connecting,
-                *(tool for _, tools in offered for tool in tools if not tool.server_side),
-            ]
-        )
+        ours = [tool for _, tools in offered for tool in tools if not tool.server_side]
+        named = name_functions([*own, *connecting, *ours])
         # People's own tools come last: the beginning of the list is the same for all.
         named = dict(sorted(named.items(), key=lambda item: self.is_personal(item[1])))
         if len(named) > MOST_FUNCTIONS:

@@ -223,8 +223,14 @@ async def test_the_end_of_a_run_is_read_at_once(monkeypatch: pytest.MonkeyPatch)
             read += await connection.read()
 
 
-async def test_the_kernel_collects_small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def held_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel holds small pieces back until many have come, or a request ends the hold."""
     monkeypatch.setattr("bot.engines.batching.HELD_SECONDS", 3600.0)
+
+
+@pytest.mark.usefixtures("held_for_long")
+async def test_the_kernel_collects_small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     received: list[bytes] = []
     receive = Connection.data_received
 
@@ -243,10 +249,8 @@ async def test_the_kernel_collects_small_pieces(monkeypatch: pytest.MonkeyPatch)
     assert len(received) < 50
 
 
-async def test_a_held_connection_is_released_for_the_next_request(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("bot.engines.batching.HELD_SECONDS", 3600.0)
+@pytest.mark.usefixtures("held_for_long")
+async def test_a_held_connection_is_released_for_the_next_request() -> None:
     server = Server([HEAD, event("delta"), event("x" * 3000), b"0\r\n\r\n"], [HELLO])
     async with open_server(server.speak) as client:
         pool = Pool(httpx2.URL(str(client.base_url)), ssl.create_default_context(), kept=60)

@@ -167,8 +167,8 @@ def test_a_growing_answer_is_not_read_again_from_its_start(
         read += len(given)
         return outline(given)
 
-    monkeypatch.setattr("bot.slack.markdown.growing.outline", counting)
-    monkeypatch.setattr("bot.slack.markdown.counting.outline", counting)
+    for module in ("growing", "counting"):
+        monkeypatch.setattr(f"bot.slack.markdown.{module}.outline", counting)
     visible, growing = Visible(), GrowingAnswer(LIMIT)
     for end in range(200, len(text) + 1, 200):
         growing.advance(visible.of(text[:end]))

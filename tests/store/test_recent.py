@@ -1,9 +1,5 @@
 """What `web` remembers for a restore, within its room and time."""
 
-import time
-
-import pytest
-
 from bot.store.recent import SECONDS, Recent
 
 
@@ -18,14 +14,15 @@ def test_the_newest_things_stay_as_far_as_there_is_room() -> None:
     assert not recent.has_any()
 
 
-def test_a_thing_stays_for_five_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
-    recent, now = Recent[str](100), time.monotonic()
+def test_a_thing_stays_for_five_minutes() -> None:
+    now = 1000.0
+    recent = Recent[str](100, clock=lambda: now)
     recent.add("old", 1)
-    monkeypatch.setattr(time, "monotonic", lambda: now + SECONDS - 1)
+    now += SECONDS - 1
     recent.add("new", 1)
     assert [thing for _, thing in recent] == ["old", "new"]
     assert recent.has_any(within=2)
-    monkeypatch.setattr(time, "monotonic", lambda: now + SECONDS + 5)
+    now += 6
     assert [thing for _, thing in recent] == ["new"]
     assert recent.has_any()
     assert not recent.has_any(within=2)

@@ -1,6 +1,6 @@
 """Turns that end during their calls: every call has an output, and the thread continues."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,18 @@ async def world(request: pytest.FixtureRequest, open_tools: OpenTools) -> AsyncI
 async def responses_world(open_tools: OpenTools) -> AsyncIterator[World]:
     async with open_tools('ask = "never"') as world:
         yield world
+
+
+def after_each_call(monkeypatch: pytest.MonkeyPatch, then: Callable[[], None]) -> None:
+    """Do something after each call of a tool, before its result is recorded."""
+    call = Toolbox.call
+
+    async def call_and_then(*args: Any) -> Result:
+        result = await call(*args)
+        then()
+        return result
+
+    monkeypatch.setattr(Toolbox, "call", call_and_then)
 
 
 async def goes_on(world: World, root: str) -> None:
@@ -106,22 +118,19 @@ async def test_a_conversation_lost_with_its_calls_is_rebuilt_with_the_results(
     world: World, counts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The model in the new conversation gets the calls with their results."""
-    call = Toolbox.call
 
-    async def call_and_lose(*args: Any) -> Result:
-        result = await call(*args)
+    def lose() -> None:
         world.fake.conversations.clear()
         world.fake.threads.clear()
         engine = network_engine(world)
         if isinstance(engine, Router):
             engine.replay._memories.clear()
-        return result
 
     def answer(prompt: Prompt) -> Answer:
         told = " ".join([*map(str, prompt.outputs.values()), prompt.instructions])
         return Answer(told) if "added" in told else calling(Call("s__add", '{"name": "x"}'))
 
-    monkeypatch.setattr(Toolbox, "call", call_and_lose)
+    after_each_call(monkeypatch, lose)
     world.fake.answer = answer
     root = await world.ask("#general", "@bot go")
     (said,) = await world.replies("#general", root)
@@ -132,21 +141,17 @@ async def test_a_conversation_lost_with_its_calls_is_rebuilt_with_the_results(
 async def test_an_expired_run_is_followed_by_one_with_the_results(
     open_tools: OpenTools, counts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    call = Toolbox.call
-
     def answer(prompt: Prompt) -> Answer:
         add = calling(Call("s__add", '{"name": "x"}'))
         return Answer(prompt.instructions) if "added" in prompt.instructions else add
 
     async with open_tools('ask = "never"', engine="assistants") as late:
 
-        async def call_late(*args: Any) -> Result:
-            result = await call(*args)
+        def expire() -> None:
             for run in late.fake.runs.values():
                 run.expire()
-            return result
 
-        monkeypatch.setattr(Toolbox, "call", call_late)
+        after_each_call(monkeypatch, expire)
         late.fake.answer = answer
         root = await late.ask("#general", "@bot go")
         (said,) = await late.replies("#general", root)

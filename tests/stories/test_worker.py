@@ -53,8 +53,8 @@ async def test_entries_are_taken_one_by_one_if_a_batch_fails(
     async def stumble(inbox: Inbox, entries: Sequence[Entry], name: str) -> dict[str, Claim]:
         raise ValueError("one of them cannot be read")
 
-    monkeypatch.setattr(Inbox, "take", lose_the_first)
-    monkeypatch.setattr(Inbox, "take_all", stumble)
+    for name, replacement in (("take", lose_the_first), ("take_all", stumble)):
+        monkeypatch.setattr(Inbox, name, replacement)
     alice = world.slack.user("alice")
     roots = [await alice.says("#general", f"@bot {word}") for word in ("one", "two")]
     for root, word in zip(roots, ("one", "two"), strict=True):
