@@ -43,12 +43,15 @@ async def test_a_long_answer_is_cut_cleaned_and_searched_for_code_in_threads(
     watch("bot.turn.files_out", "clean")
     watch("bot.turn.record", "clean")
     watch("bot.slack.markdown.render", "render")
+    watch("bot.slack.answer.pages", "outline")
+    watch("bot.slack.answer.chat", "blocks")
+    watch("bot.slack.answer.chat", "fallback")
     async with open_world(
         redis_url, tmp_path, timing=timing, bot_answer_messages=1, bot_streaming=False
     ) as world:
         world.fake.answer = "word " * 6_000
         await world.ask("#general", "@bot go")
-    assert len(ran) == 5
+    assert len(ran) == 8
     assert not any(get_ident() in idents for idents in ran.values())
 
 

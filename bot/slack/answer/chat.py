@@ -18,7 +18,7 @@ from bot.slack.answer.post_rate import place_of, post_in_turn
 from bot.slack.answer.posted import METADATA_EVENT, Posted
 from bot.slack.answer.refusals import MessageTooLarge, first_accepted, is_ended, is_too_large
 from bot.slack.client import Uncertain, error_code, slack_errors
-from bot.slack.markdown.render import blocks, fallback
+from bot.slack.markdown.render import blocks, fallback, in_thread
 from bot.store.deferred import Rider
 from bot.store.pace import Pace
 from bot.telemetry.log import log
@@ -160,15 +160,16 @@ class Chat:
         Raises TooLarge if it refuses the text itself; a text that cannot be split further is sent
         as plain text.
         """
-        layouts = [blocks(text)]
+        layouts = [await in_thread(blocks, text)]
         if extras:
             layouts.insert(0, [*layouts[0], *extras])
         if cards:
             layouts.insert(0, [*cards, *layouts[0]])
         payloads = [{"blocks": layout} for layout in layouts]
+        summary = await in_thread(fallback, text)
         try:
             return await first_accepted(
-                partial(call, **message, text=fallback(text)), payloads, is_too_large
+                partial(call, **message, text=summary), payloads, is_too_large
             )
         except SlackApiError as error:
             if not is_too_large(error):
@@ -176,7 +177,7 @@ class Chat:
             if len(text) > SMALLEST:
                 raise MessageTooLarge from error
         with slack_errors():
-            return await call(**message, text=fallback(text, limit=MOST_TEXT))
+            return await call(**message, text=await in_thread(fallback, text, MOST_TEXT))
 
     async def delete(self, ts: str) -> None:
         """Delete a message. Idempotent: a missing message is not an error."""

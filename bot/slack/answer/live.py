@@ -197,7 +197,8 @@ class Live:
         done = [draft.ts for draft in drafts[:count]]
         self._outlet.status.coming()
         while start < len(text) and not await self._is_cut(len(done)):
-            part, piece = len(done), pages.part(len(done), start)
+            part = len(done)
+            piece = await pages.part(part, start)
             is_last = piece.end >= len(text)
             own = extras if is_last else ()
             self._chat.ending = self._ending() if is_last else None

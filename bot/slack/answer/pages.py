@@ -5,7 +5,8 @@ are documented. If Slack refuses a part for its size, that part and later ones g
 smaller limit is a step of the journal, so that the cuts are the same after a crash.
 """
 
-from bot.slack.markdown.blocks import outline
+from bot.slack.markdown.blocks import Outline, outline
+from bot.slack.markdown.render import in_thread
 from bot.slack.markdown.split import Part, Splitter
 from bot.store.journal import Turn
 from bot.store.steps import part_limit
@@ -15,18 +16,21 @@ SMALLEST = 400
 
 
 class Pages:
-    """The parts of one text, at most `limit` characters each."""
+    """The parts of one text, at most `limit` characters each. A long text is read in a thread."""
 
     def __init__(self, turn: Turn, text: str, limit: int) -> None:
         self._turn = turn
         self._text = text
-        self._outline = outline(text)
+        self._outline: Outline | None = None
         self._limit = limit
         self._splitters: dict[int, Splitter] = {}
 
-    def part(self, number: int, start: int) -> Part:
+    async def part(self, number: int, start: int) -> Part:
         """Part `number`, starting at the offset `start`."""
-        limit = self._limit_of(number)
+        return await in_thread(self._part, self._text, self._limit_of(number), start)
+
+    def _part(self, text: str, limit: int, start: int) -> Part:
+        self._outline = self._outline or outline(text)
         if limit not in self._splitters:
             self._splitters[limit] = Splitter(self._outline, limit)
         return self._splitters[limit].part(start)

@@ -9,11 +9,12 @@ import asyncio
 import unicodedata
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import Retry, RunFailed, Suspended
-from bot.models import Answer, Message, Thread, Update
+from bot.models import Answer, Card, Message, Thread, Update
 from bot.slack.answer.buttons import answer_buttons
 from bot.slack.answer.cards import with_reasoning
 from bot.slack.answer.chat import Chat
@@ -208,7 +209,8 @@ class Reply:
         if not self._shows or not await in_thread(self._fits, update.text):
             return
         if self._reasoning:
-            update = replace(update, cards=with_reasoning(update.cards, update.text))
+            cards = await in_thread(partial(with_reasoning, update.cards), update.text)
+            update = replace(update, cards=cards)
         self._live.show(update)
 
     async def discard_text(self, status: str) -> None:
@@ -243,7 +245,9 @@ class Reply:
         text = await render_in_thread(answer.text, answer.citations)
         if answer.text and not _is_visible(text):
             text = apology(RunFailed("failed", "empty"))
-        cards = with_reasoning((), answer.text) if self._reasoning else ()
+        cards = tuple[Card, ...]()
+        if self._reasoning:
+            cards = await in_thread(partial(with_reasoning, ()), answer.text)
         done = await self._live.finish(text, extras, cards)
         self.rated_ts = done[-1] if rated and done else ""
         return done

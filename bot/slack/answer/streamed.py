@@ -92,7 +92,7 @@ class StreamedMessage:
         """End the stream with the end of the answer; False if it must be edited for that."""
         stream, self._stream = self._stream, None
         assert stream is not None
-        words = str(blocks(text)[0]["text"])
+        words = str((await in_thread(blocks, text))[0]["text"])
         return await stream.end(words, extras=extras, last=True, cards=self._outlet.cards)
 
     async def _note_cards(self, cards: Sequence[Card]) -> None:
