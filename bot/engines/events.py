@@ -161,12 +161,14 @@ class EventStream(AsyncStream[object]):
         try:
             async for chunk in chunks:
                 events, began = reader.feed(chunk), time.monotonic()
+                del chunk  # a silent stream waits for long: it holds nothing that it has read
                 while together := self._read(events):
                     yield together
                     self._check()
                     if time.monotonic() - began > SLICE_SECONDS:
                         await asyncio.sleep(0)
                         began = time.monotonic()
+                del events
                 if self.is_done:
                     return
             if together := self._read(reader.feed(b"\n\n")):

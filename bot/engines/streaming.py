@@ -46,6 +46,7 @@ class _Body(httpx2.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while self._connection is not None and (data := await self._connection.read()):
             yield data
+            del data
 
     async def aclose(self) -> None:
         connection, self._connection = self._connection, None

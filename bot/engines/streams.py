@@ -43,10 +43,12 @@ class LiveStream:
             if self._rest:
                 rest, self._rest = self._rest, []
                 yield rest
+                del rest  # a silent stream waits for long: it holds no event
             with vendor_errors(missing="run"):
                 async for events in self._stream:
                     self._heard = time.monotonic()
                     yield events
+                    del events
         except asyncio.CancelledError:
             if not self._stopped:
                 raise
@@ -183,6 +185,7 @@ async def progress(
         nonlocal has_news
         async for event in events:
             take(event)
+            del event
             has_news = True
             fresh.set()
 

@@ -184,6 +184,7 @@ class BoundedEvents(_Wrapped):
             if event > EVENT_BYTES or tokens > JSON_TOKENS or total > STREAM_BYTES:
                 raise TooLarge("the event is too large")
             yield chunk
+            del chunk, rest
 
 
 def _behind_last_event(data: bytes) -> bytes | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bot.engines.streams import progress
+from bot.engines.streams import LiveStream, progress
 from bot.errors import RunFailed
 from tests.engines.engines import (
     FAST,
@@ -343,6 +344,30 @@ async def test_progress_ends_with_a_silence() -> None:
         await asyncio.Event().wait()
 
     assert await gathered(quiet(), silence=0.05) == [["a"]]
+
+
+class Together(list[str]):
+    """Events that came together; unlike a list it can be referenced weakly."""
+
+
+async def test_a_silent_stream_holds_no_event() -> None:
+    seen: list[weakref.ref[Together]] = []
+
+    async def events() -> AsyncIterator[Together]:
+        together = Together(["a"])
+        seen.append(weakref.ref(together))
+        yield together
+        del together
+        await asyncio.Event().wait()
+
+    stream: Any = events()
+    live = LiveStream(stream, lambda _: None)
+    reading = progress(aiter(live), lambda _: None, interval=0.01, silence=60)
+    await anext(reading)
+    waiting = asyncio.ensure_future(anext(reading))
+    await wait_until(lambda: seen[0]() is None)
+    waiting.cancel()
+    await asyncio.wait([waiting])
 
 
 async def test_a_stream_that_was_replaced_keeps_nothing(fake: FakeOpenAI) -> None:
