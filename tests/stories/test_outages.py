@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from bot.app import open_bot
 from bot.store import ChannelSettings
+from bot.store.scanning import scan
 from bot.texts.answers import AI_UNAVAILABLE, WORDS
 from bot.timing import CircuitTiming, EngineTiming, SlackTiming, StoreTiming, Timing, WorkerTiming
 from tests.fakes.openai import held
@@ -129,9 +130,11 @@ async def test_two_hundred_threads_wait_ten_minutes_and_resume_in_order(world: W
     await world.slack.settled()
 
     async def nearly_all_parked() -> bool:
-        redis, keys = world.bot.store.redis, world.bot.store.keys
-        names = [name async for name in redis.scan_iter(keys.escaped("parked:*"))]
-        return sum([await redis.zcard(name) for name in names]) > 190  # some are probes
+        store, names = world.bot.store, set[str]()
+        async for found in scan(store.connection, "SCAN", match=store.keys.escaped("parked:*")):
+            names.update(found)
+        counts = await store.connection.execute_many([("ZCARD", name) for name in names])
+        return sum(counts) > 190  # some are being tried
 
     await wait_until(nearly_all_parked)
     before = asked(world)
