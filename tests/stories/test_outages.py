@@ -134,7 +134,7 @@ async def test_two_hundred_threads_wait_ten_minutes_and_resume_in_order(world: W
         async for found in scan(store.connection, "SCAN", match=store.keys.escaped("parked:*")):
             names.update(found)
         counts = await store.connection.execute_many([("ZCARD", name) for name in names])
-        return sum(counts) > 190  # some are being tried
+        return sum(map(int, counts)) > 190  # some are being tried
 
     await wait_until(nearly_all_parked)
     before = asked(world)
