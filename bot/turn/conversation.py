@@ -1,6 +1,7 @@
 """The conversation of a turn: the thread's, or a new one filled from our record."""
 
 import time
+from dataclasses import replace
 
 from bot.models import Conversation, Record
 from bot.store import steps
@@ -43,6 +44,8 @@ async def open_conversation(
     is_full = is_first and bool(known and known.messages >= services.rollover_messages)
     if is_first and known and known.engine == services.engine.name and not is_full:
         return known
+    if is_first and known and not known.id and (left := _conversation_left(turn, generation)):
+        return replace(known, id=left, engine=services.engine.name)
     records: list[Record] = []
 
     async def begin() -> Conversation:
@@ -55,6 +58,14 @@ async def open_conversation(
         return await _begin(turn, services, request, [*history, *given.before])
 
     return await turn.begin_conversation(generation.conversation, begin, records, deferred=True)
+
+
+def _conversation_left(turn: Turn, generation: Generation) -> str:
+    """The id of the conversation that the generation's run is in, if the turn has abandoned it and
+    was interrupted before it began again: what it added there is not in another conversation."""
+    run = turn.recall(generation.run)
+    began_its_own = turn.recall(generation.conversation) is not None
+    return run.conversation_id if run and not began_its_own else ""
 
 
 async def start_over(turn: Turn) -> None:

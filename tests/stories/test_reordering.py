@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from bot.errors import Retry
 from bot.models import Message, Thread
 from bot.store import current_turn
 from bot.store.retries import Retries
 from bot.store.usage import Scope, day_of
 from bot.timing import AnswerTiming, EngineTiming
+from bot.turn.reordering import begin_again
 from tests.fakes.openai import Answer, Prompt, held
 from tests.fakes.openai.answers import Tokens
 from tests.world import BASE_TIMING, World, now_ts, open_world, wait_until
@@ -221,3 +223,38 @@ async def test_a_turn_begins_again_five_times_at_most(redis_url: str, tmp_path: 
         final = [prompt.user_messages for prompt in world.fake.prompts[-2:]]
         assert final[0] == ("root", "m5", "m4", "m3", "m2", "m1", "m0")
         assert final[1] == (*final[0], "m6")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_a_turn_that_is_cut_off_before_it_begins_again_keeps_its_message(
+    engine: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server did not end the run in time, so the turn has abandoned its conversation. By the
+    time that the turn is resumed, the run has ended."""
+    async with started(redis_url, tmp_path, engine) as world:
+        root = await world.ask("#general", "@bot root")
+        thread, fake = world.key("#general", root), world.fake
+        fake.options.cancels = False
+        fake.answer = lambda prompt: held(two_tokens(prompt))
+        early, late = now_ts(), now_ts()
+
+        async def cut_off(*given: Any) -> Any:
+            monkeypatch.setattr("bot.worker.attempt.begin_again", begin_again)
+            fake.answer = two_tokens
+            fake.finish()
+            raise Retry("cut off")
+
+        monkeypatch.setattr("bot.worker.attempt.begin_again", cut_off)
+        await route(world, thread, "late", late)
+        await wait_until(partial(has_prompts, world, 2))
+        await route(world, thread, "early", early)
+        await settled(world, thread)
+        await route(world, thread, "last", now_ts())
+        await settled(world, thread)
+        known = await world.bot.store.conversations.find(thread)
+        assert known is not None
+        kept = fake.threads[known.id].messages if engine == "assistants" else []
+        kept = kept or fake.conversations[known.id].items
+        said = [str(item["content"]) for item in kept if item["role"] == "user"]
+        for word in ("root", "late", "early", "last"):
+            assert sum(word in text for text in said) == 1, said
