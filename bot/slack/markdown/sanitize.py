@@ -38,7 +38,8 @@ OPENING = re.compile(
 with its < escaped, over two lines, or with a scheme that is not allowed and HTML or parentheses
 behind it."""
 DEFINING = re.compile(
-    rf""":[\s>]{{0,100}}+ <? (?!(?:{_SCHEMES}):) [^<>/?#\s]{{0,200}} [:&\\]""",
+    rf""":[\s>]{{0,100}}+ (?: <(?!(?:{_SCHEMES}):)
+    | (?!(?:{_SCHEMES}):) [^<>/?#\s]{{0,200}} [:&\\] )""",
     re.IGNORECASE | re.VERBOSE,
 )
 """What other parsers may take for the definition of a link, with a scheme that is not allowed."""
@@ -140,6 +141,8 @@ def _spelled(text: str, piece: Piece) -> str:
             return "&lt;" + _inside_tag(text, piece.start + 1, piece.end)
         case Inline.CLOSE if _may_end_link(text, piece):
             return raw + ZERO_WIDTH_SPACE
+        case Inline.ESCAPE if text.startswith(ZERO_WIDTH_SPACE, piece.end):
+            return escape(raw[1]) if raw[1] in "<>" else raw  # a broken \@ stays as it is
         case Inline.ESCAPE:
             return _ESCAPED.get(raw, raw)
         case Inline.AUTOLINK:
