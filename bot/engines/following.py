@@ -36,7 +36,7 @@ class Partial(Protocol):
     def update(self) -> Update: ...
 
 
-class Source(Protocol):
+class RunSource(Protocol):
     """The run at its server."""
 
     def fetch(self) -> Awaitable[Item]:
@@ -60,7 +60,7 @@ class Following:
     started_at: float
     deadline: float
     working: frozenset[str]
-    source: Source
+    source: RunSource
     timing: EngineTiming
     watch: Watch
     _update: Update | None = None

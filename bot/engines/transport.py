@@ -96,7 +96,7 @@ def _limited(
         stream = _Decompressed(stream, encoding)
     seconds = whole_timeout(request)
     if response.is_error:
-        return Beginning(stream, ERROR_BYTES, seconds)
+        return FirstBytes(stream, ERROR_BYTES, seconds)
     is_events = response.headers.get("content-type", "").startswith("text/event-stream")
     if is_events and request.extensions.get(STREAMED):
         return BoundedEvents(stream)
@@ -151,7 +151,7 @@ class BoundedBody(_Wrapped):
             yield chunk
 
 
-class Beginning(_Wrapped):
+class FirstBytes(_Wrapped):
     """At most `most` bytes of a body, read within `seconds`."""
 
     def __init__(self, stream: httpx2.AsyncByteStream, most: int, seconds: float | None) -> None:

@@ -28,7 +28,7 @@ Row = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
+class BegunConversation:
     """A conversation as it was saved, at `used_at` in epoch seconds of the server."""
 
     thread: Thread
@@ -84,8 +84,8 @@ class Begun:
         return restored
 
 
-def _parse(row: Row) -> Beginning:
+def _parse(row: Row) -> BegunConversation:
     """Raises what `UNREADABLE` names."""
     thread, fields = Thread.parse(row[0]), pairs(json.loads(row[2]))
     parse_conversation(thread, fields)
-    return Beginning(thread, str(float(row[1])), fields)
+    return BegunConversation(thread, str(float(row[1])), fields)
