@@ -99,14 +99,15 @@ async def serve(
         is_stalled=lambda: watchdog.is_stalled,
     )
     async with AsyncExitStack() as stack:
+        stack.enter_context(watchdog.watching())
         with uncollected():
             bot = await stack.enter_async_context(opening)
         gc.set_threshold(YOUNG_OBJECTS)
         log.info("ready", web=web_part, worker=work_part, socket_mode=settings.socket_mode)
         stopped = asyncio.create_task(stop.wait())
         ends = [stopped] if bot.work is None else [stopped, bot.work]
-        with watchdog.watching():  # only now: imports block the loop on a slow machine
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        watchdog.started()
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         log.info("leaving")
 

@@ -18,6 +18,9 @@ from bot.telemetry.log import log
 
 TICKS = 10
 """How often the loop is checked within the shorter of the two limits."""
+START_FACTOR = 4
+"""The limits are so many times longer during the start: imports block the loop on a slow
+machine."""
 
 
 class Watchdog:
@@ -25,12 +28,13 @@ class Watchdog:
 
     After the loop was blocked for `log_after` seconds it logs the stack, once, and `is_stalled` is
     true until the loop has run for as long again. After `exit_after` seconds the stacks of all
-    threads go to standard error, and the process exits with 1.
+    threads go to standard error, and the process exits with 1. Until `started` it has longer.
     """
 
     def __init__(self, log_after: float, exit_after: float) -> None:
         self._log_after = log_after
         self._exit_after = exit_after
+        self._factor = START_FACTOR
         self._tick = min(log_after, exit_after) / TICKS
         self._turned_at = time.monotonic()
         self._stalled_at: float | None = None
@@ -46,7 +50,8 @@ class Watchdog:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Watch the running loop inside the block."""
+        """Watch the running loop inside the block. What follows it, the end of the process, may
+        take as long as a turn of the loop."""
         thread = threading.Thread(
             target=self._watch, args=(threading.get_ident(),), name="watchdog", daemon=True
         )
@@ -58,18 +63,25 @@ class Watchdog:
             self._stop.set()
             if self._timer is not None:
                 self._timer.cancel()
-            faulthandler.cancel_dump_traceback_later()
+            faulthandler.dump_traceback_later(self._exit_after, exit=True)
+
+    def started(self) -> None:
+        """The start is complete."""
+        self._factor = 1
+        self._turn()
 
     def _turn(self) -> None:
         self._turned_at = time.monotonic()
-        faulthandler.dump_traceback_later(self._exit_after, exit=True)
+        faulthandler.dump_traceback_later(self._exit_after * self._factor, exit=True)
+        if self._timer is not None:
+            self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(self._tick, self._turn)
 
     def _watch(self, loop_thread: int) -> None:
         logged = False
         while not self._stop.wait(self._tick):
             seconds = time.monotonic() - self._turned_at
-            if seconds < self._log_after:
+            if seconds < self._log_after * self._factor:
                 logged = False
                 continue
             self._stalled_at = time.monotonic()

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiohttp
+import pytest
 
 from tests.ops.processes import Process, Site, open_process, open_site
 from tests.world import wait_until
@@ -71,3 +72,37 @@ async def test_a_loop_that_recovers_is_healthy_again(redis_url: str) -> None:
         await wait_until(healthy_again)
         await site.slack.wait_for(lambda: site.slack.replies("#general", root))
         assert bot.process.returncode is None
+
+
+BLOCKED = """
+import asyncio, time
+from bot.telemetry.watchdog import Watchdog
+
+async def main():
+    watchdog = Watchdog(0.1, {limit})
+    with watchdog.watching():
+        time.sleep(1.5 * {limit})
+        {start}
+        watchdog.started()
+    {leave}
+
+asyncio.run(main())
+print("ended")
+{end}
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "code"), [("", 0), ("start", 1), ("leave", 1), ("end", 1)], ids=str
+)
+async def test_a_process_that_hangs_when_it_starts_or_ends_is_ended(place: str, code: int) -> None:
+    places = dict.fromkeys(("start", "leave", "end"), "pass") | {place: "time.sleep(60)"}
+    limit = 0.1 if code else 1
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        BLOCKED.format(limit=limit, **places),
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    async with asyncio.timeout(60):
+        assert await process.wait() == code
