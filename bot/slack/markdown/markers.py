@@ -8,6 +8,7 @@ import json
 import re
 
 from bot.models import well_formed
+from bot.slack.markdown.skipping import occurs
 
 _TURN = r"turn\d{1,4}[a-z]{2,12}\d{1,4}"
 _TURNS = rf"(?:cite:?\s?)?{_TURN}(?:[,;\s]{{1,3}}{_TURN}){{0,20}}"
@@ -56,10 +57,11 @@ _UNFINISHED = re.compile(
     re.IGNORECASE,
 )
 _CONTROLS = re.compile(
-    "(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]"  # ANSI: colours, the cursor
+    "(?=[\x00-\x08\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ufffe\uffff])"
+    "(?:(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]"  # ANSI: colours, the cursor
     "|\x1b\\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\\\)"  # links and titles of terminals
     "|\x1b[ -/]*[0-~]?"
-    "|[\x00-\x08\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ufffe\uffff]"
+    "|[\x00-\x08\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ufffe\uffff])"
 )
 _OPEN_SEQUENCE = re.compile("[\x1b\x9b](?:\\[?[0-?]*[ -/]*|\\][^\x07\x1b]{0,4096}\x1b?)\\Z")
 """A terminal sequence that may be incomplete."""
@@ -89,7 +91,7 @@ def strip_controls_so_far(text: str) -> str:
 
 def has_citations(text: str) -> bool:
     """Whether there may be citation markers in a text."""
-    return bool(_CANDIDATE.search(text))
+    return occurs(_CANDIDATE, text)
 
 
 def before_unfinished(text: str) -> str:

@@ -8,7 +8,7 @@ Code is not searched.
 import re
 from dataclasses import dataclass
 
-from bot.slack.markdown.skipping import CODE, FENCE_START, CodeEnds
+from bot.slack.markdown.skipping import CODE, FENCE_START, CodeEnds, occurs
 
 _NAMES = (
     "(?:[a-z]{1,16}+[:_])?(?:ant)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflect(?:ion)?"
@@ -110,14 +110,14 @@ def split_reasoning(text: str, *, whole: bool = True) -> Split:
         return Split(text[end.end() :].lstrip() if end else "", thought)
     tail = None if whole else _UNFINISHED.search(text, max(0, len(text) - 300))
     text = text[: tail.start()] if tail else text
-    if not _CANDIDATE.search(text):
+    if not occurs(_CANDIDATE, text):
         return Split(text, "")
     return _Reader(text, whole).read()
 
 
 def has_reasoning(text: str) -> bool:
     """Whether a text may contain reasoning, or its tags."""
-    return bool(_CANDIDATE.search(text) or _BARE.match(text))
+    return bool(occurs(_CANDIDATE, text) or _BARE.match(text))
 
 
 def end_of_leading(text: str) -> int:

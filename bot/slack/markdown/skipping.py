@@ -16,6 +16,18 @@ CODE = (
 _END_OF_PARAGRAPH = re.compile(r"\n[ \t]*\r?\n|\n[ \t>]*(?:```|~~~)")
 
 
+_WINDOW, _OVERLAP = 100_000, 500
+
+
+def occurs(pattern: re.Pattern[str], text: str) -> bool:
+    """Whether a pattern of at most 500 characters occurs in a text.
+
+    A search of a very long text is divided: a regular expression stops all other threads.
+    """
+    starts = range(0, max(1, len(text)), _WINDOW)
+    return any(pattern.search(text, start, start + _WINDOW + _OVERLAP) for start in starts)
+
+
 class CodeEnds:
     """The ends of the code in one text. Linear if asked in the order of the text."""
 
