@@ -131,7 +131,7 @@ async def export(turn: Turn, services: Services, message: Message, results: Resu
         return  # and it is in the audit log
     store, team_id, user_id = services.store, message.thread.team_id, message.user_id
     recent = await store.conversations.recent(team_id, user_id, limit=None)
-    found = await services.rights.visible(user_id, recent)
+    found = await services.rights.visible(user_id, recent, now=True)
     content = await export_conversations(store, found, team_id, user_id, services.url)
     audit_log.record("export", team=team_id, user=user_id, conversations=len(found))
     await results.send_file("conversations", "json", content, texts.EXPORT)
@@ -143,7 +143,7 @@ async def reset_all(turn: Turn, services: Services, message: Message, results: R
     recent = await _asked_about(store, message, results)
     found = [
         conversation
-        for conversation in await services.rights.visible(user_id, recent)
+        for conversation in await services.rights.visible(user_id, recent, now=True)
         if await services.rights.may_delete(conversation, user_id)
     ]
     is_held = await store.hold.is_on()

@@ -49,9 +49,12 @@ class Channels:
         self._facts: _Cache[dict[str, Any]] = _Cache(timing.channels_fresh)
 
     async def visible(
-        self, user_id: str, conversations: Iterable[Conversation]
+        self, user_id: str, conversations: Iterable[Conversation], *, now: bool = False
     ) -> list[Conversation]:
-        """The conversations whose channel the person can see."""
+        """The conversations whose channel the person can see; `now`: memberships are not from the
+        cache."""
+        if now:
+            self._joined.forget(user_id)
         found = list(conversations)
         channel_ids = {each.thread.channel_id for each in found}
         limit = asyncio.Semaphore(CHECKED_AT_ONCE)

@@ -68,10 +68,11 @@ class Rights:
         return _recorded(message, await self.refusal(message))
 
     async def visible(
-        self, user_id: str, conversations: Iterable[Conversation]
+        self, user_id: str, conversations: Iterable[Conversation], *, now: bool = False
     ) -> list[Conversation]:
-        """The conversations that the person can see in Slack now."""
-        return await self._channels.visible(user_id, conversations)
+        """The conversations that the person can see in Slack; `now`: memberships are not from the
+        cache."""
+        return await self._channels.visible(user_id, conversations, now=now)
 
     async def can_see(self, user_id: str, thread: Thread) -> bool:
         """Whether the person can see the thread in Slack now."""

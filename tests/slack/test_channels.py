@@ -5,6 +5,7 @@ from typing import Any, cast
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.models import Conversation, Thread
 from bot.slack.channels import Channels
 from bot.slack.people import People
 
@@ -66,3 +67,17 @@ async def test_a_workspaces_own_token_lists_without_naming_it() -> None:
     slack = Organization({"id": "C9"})
     assert await channels(slack, is_org=False).can_see("W1", "C9")
     assert slack.asked == [None]
+
+
+async def test_a_membership_is_not_taken_from_the_cache_when_it_counts() -> None:
+    slack = Organization({"is_private": True})
+    found = channels(slack)
+    conversation = Conversation("conv_1", "responses", Thread("E1", "C1", "1.0"), "W1", 1.0)
+    assert await found.visible("W1", [conversation]) == [conversation]
+    slack.users_conversations = nothing  # type: ignore[method-assign]
+    assert await found.visible("W1", [conversation]) == [conversation]
+    assert await found.visible("W1", [conversation], now=True) == []
+
+
+async def nothing(team_id: str | None, **_: Any) -> dict[str, Any]:
+    return {"channels": []}
