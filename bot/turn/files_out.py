@@ -11,6 +11,7 @@ from bot.slack.files import Files, NotTaken
 from bot.slack.markdown.bounds import CODE_WORK, WORK, affordable, layout_work, parsing_work
 from bot.slack.markdown.clean import clean
 from bot.slack.markdown.code import code_blocks
+from bot.slack.markdown.markers import with_line_breaks
 from bot.slack.markdown.reasoning import split_reasoning
 from bot.slack.markdown.render import in_thread, render
 from bot.slack.markdown.split import LIMIT, MAX_BLOCKS, parts
@@ -212,7 +213,7 @@ def _cut(text: str, end: int, messages: int) -> tuple[str, int]:
     possible."""
     if end < len(text):
         end = text.rfind("\n", max(1, end - _LONGEST_REST), end) + 1 or end
-    found = parts(text[:end])
+    found = parts(with_line_breaks(text[:end]))
     if len(found) <= messages and end == len(text):
         return text, len(found)
     shown = found[:messages]

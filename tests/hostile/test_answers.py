@@ -131,6 +131,7 @@ async def test_an_answer_without_anything_visible_is_reported_as_empty(
 
 GROWING = {
     "angles": "<" * SIZE,
+    "separators": "a\x0b\n" * (SIZE // 3),
     "line breaks": "> > a<br>" * (SIZE // 9),
     "lists of HTML": "<ul><li>a</li></ul>" * (SIZE // 19),
     "addresses": "<https://a.example|b>" * (SIZE // 21),

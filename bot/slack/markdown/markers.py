@@ -70,13 +70,18 @@ _SEPARATORS = re.compile("[\x0b\x0c\x85\u2028\u2029]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
+def with_line_breaks(text: str) -> str:
+    """The text with line breaks for Unicode line separators, at the same offsets."""
+    return _SEPARATORS.sub("\n", text)
+
+
 def strip_controls(text: str) -> str:
     """The text without control characters, terminal sequences and bidi overrides.
 
     Unicode line separators become line breaks; a lone surrogate, which cannot be sent, becomes
     U+FFFD.
     """
-    text = _CONTROLS.sub("", _SEPARATORS.sub("\n", text))
+    text = _CONTROLS.sub("", with_line_breaks(text))
     return well_formed(text) if _SURROGATE.search(text) else text
 
 
