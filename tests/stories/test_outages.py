@@ -293,6 +293,21 @@ async def test_a_finished_answer_survives_an_hour_and_a_restart(
     assert runs(world) == 1
 
 
+async def test_a_process_that_starts_while_slack_is_down_receives_and_waits(
+    redis_url: str, tmp_path: Path, timing: Timing
+) -> None:
+    async with open_world(redis_url, tmp_path, socket_mode=False, timing=timing) as world:
+        world.slack.faults.server_error("*", times=10**9, status=503)
+        with capture_logs() as logs:
+            deployed = await world.replaced()
+        assert named("slack_unavailable_at_start", logs)
+        root = await world.slack.user("alice").says("#general", "@bot hi")
+        await asyncio.sleep(20 * SCALE)
+        world.slack.faults.clear()
+        assert await deployed.replies("#general", root) == ["turn 1: hi"]
+        assert runs(deployed) == 1
+
+
 @one_engine
 @pytest.mark.parametrize("code", ["ekm_access_denied", "missing_scope", "app_access_restricted"])
 async def test_a_permanent_refusal_of_slack_is_recognized_at_once(world: World, code: str) -> None:
