@@ -79,6 +79,10 @@ async def test_answers_are_complete_after_workers_were_killed_at_random_moments(
         )  # no streams in channels: posted and edited
         for channel in [*deployment.new_channels(len(SIZES)), *[group] * len(SIZES)]:
             await deployment.say(channel)
+        ways = {"chat.startStream", "chat.update"}
+        await deployment.slack.wait_for(
+            lambda: ways <= {call.method for call in deployment.slack.calls}
+        )
         struck = []
         for _ in range(KILLS):
             await deployment.start("worker")
@@ -96,9 +100,6 @@ async def test_answers_are_complete_after_workers_were_killed_at_random_moments(
             shown.append("\n\n".join(text for _, text in parts))
         print(f"{engine}: answers struck by each kill: {struck}")  # noqa: T201 - for who reads the run
         assert sum(struck) > len(texts)
-        assert {"chat.startStream", "chat.update"} <= {
-            call.method for call in deployment.slack.calls
-        }
         assert sorted(shown) == sorted(render(text) for text in texts)
         assert [len(runs) for runs in runs_by_turn(deployment).values()] == [1] * len(texts)
 
