@@ -67,8 +67,7 @@ class Begun:
 
     def read(self, reply: Sequence[tuple[str, dict[str, str]]] | None) -> None:
         """Remember what the reply to `command` contains."""
-        for _, values in reply or ():
-            row = (values.get("thread", ""), values.get("used_at", ""), values.get("fields", ""))
+        for _, row in read_each(self._keys.begun, reply or (), _row):
             self._known.add(row, OVERHEAD + sys.getsizeof(row[-1]))
         if reply:
             self._newest = f"({reply[-1][0]}"
@@ -89,3 +88,9 @@ def _parse(row: Row) -> BegunConversation:
     thread, fields = Thread.parse(row[0]), pairs(json.loads(row[2]))
     parse_conversation(thread, fields)
     return BegunConversation(thread, str(float(row[1])), fields)
+
+
+def _row(entry: tuple[str, dict[str, str]]) -> Row:
+    """Raises what `UNREADABLE` names."""
+    _, values = entry
+    return values["thread"], values["used_at"], values["fields"]
