@@ -87,6 +87,7 @@ class Shared:
             workspace.client,
             store,
             bot_id=workspace.identity.bot_id,
+            user_id=workspace.identity.user_id,
             live=settings.bot_streaming,
             feedback=settings.bot_feedback,
             reasoning=settings.bot_reasoning,

@@ -45,13 +45,15 @@ class Chat:
         turn_id: str,
         bot_id: str = "",
         timing: AnswerTiming = AnswerTiming(),
+        *,
+        user_id: str = "",
     ) -> None:
         self._timing = timing
         self._client = client
         self._pace = pace
         self._message = message
         self._turn_id = turn_id
-        self.posted = Posted(client, message, turn_id, bot_id)
+        self.posted = Posted(client, message, turn_id, bot_id, user_id)
         self.ending: dict[str, str] | None = None
         """Extra metadata of the last message: its presence means that the answer is complete."""
         self.thread = message.thread

@@ -54,7 +54,9 @@ class Posted:
     message: Message
     """The question."""
     turn_id: str
-    bot_id: str
+    bot_id: str = ""
+    user_id: str = ""
+    """Our ids; "" if unknown."""
     _is_absent: bool = False
     """Whether a look-up found nothing of this turn in Slack, and nothing was posted since."""
 
@@ -80,7 +82,8 @@ class Posted:
         """The complete answers that Slack holds to messages with the `ts` in `asked`, in order.
 
         That is this turn's answer and, unless `others` is False, those of other turns: one that
-        began with another message may have answered some of these. `asked` is in order, too.
+        began with another message may have answered some of these. `asked` is in order, too. Only
+        our own messages count: other apps may post any metadata.
         """
         found: dict[str, FoundAnswer] = {}
         unmarked = False
@@ -88,7 +91,8 @@ class Posted:
             metadata = message.get("metadata") or {}
             unmarked = unmarked or (not metadata and message.get("bot_id") == self.bot_id)
             payload = metadata.get("event_payload") or {}
-            if metadata.get("event_type") == METADATA_EVENT and payload.get("turn"):
+            is_answer = metadata.get("event_type") == METADATA_EVENT and payload.get("turn")
+            if is_answer and self._is_ours(message):
                 answer = found.setdefault(str(payload["turn"]), FoundAnswer())
                 answer.take(parse_text(message.get("text") or ""), payload)
         self._is_absent = self.turn_id not in found and not unmarked
@@ -119,6 +123,10 @@ class Posted:
             ):
                 found = str(message["ts"])
         return found
+
+    def _is_ours(self, message: Mapping[str, Any]) -> bool:
+        ids = {self.bot_id, self.user_id} - {""}
+        return not ids or not ids.isdisjoint((message.get("bot_id"), message.get("user")))
 
     def _replies(self, since: str = "") -> AsyncIterator[Mapping[str, Any]]:
         """The messages of the thread, starting at the question."""

@@ -59,6 +59,7 @@ class Replies:
         store: Store,
         *,
         bot_id: str = "",
+        user_id: str = "",
         live: bool = True,
         feedback: bool = True,
         reasoning: bool = False,
@@ -71,7 +72,7 @@ class Replies:
         self._messages = messages
         self._client = client
         self._store = store
-        self._bot_id = bot_id
+        self._bot_id, self._user_id = bot_id, user_id
         self._live = live
         self._feedback = feedback
         self._reasoning = reasoning
@@ -109,7 +110,10 @@ class Replies:
             timing=timing,
             streams=streams,
         )
-        chat = Chat(self._client, self._store.pace, message, turn.id, self._bot_id, timing)
+        chat = Chat(
+            *(self._client, self._store.pace, message, turn.id, self._bot_id, timing),
+            user_id=self._user_id,
+        )
         drafts = Drafts(turn, chat)
         outlet = Outlet(
             turn, chat, limits, self._refused, status, drafts, timing, messages=self._messages
