@@ -80,6 +80,29 @@ def test_incomplete_characters_are_replaced() -> None:
     assert parse(b'{"a":"\xf0\x9f"}') == {"a": "\ufffd"}
 
 
+IMAGE = b'"%b"' % (b"x" * size.SMALL_BYTES)
+"""Makes a text a long one."""
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        (b"a \\ud83d", "a \ufffd"),
+        (b"\\ud83d\\ud83d\\ude00\\ude00", "\ufffd😀\ufffd"),
+        (b"\\\\\\uDE00 \\n", "\\\ufffd \n"),
+        ("中".encode() + b"\\ud83d", "中\ufffd"),
+        (b"a\xf0\x9f b \xff", "a b "),
+    ],
+    ids=["high", "pairs", "low behind a backslash", "wide", "no UTF-8"],
+)
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["", "marked"])
+def test_a_long_text_with_incomplete_characters_is_read(
+    text: bytes, read: str, mark: bytes
+) -> None:
+    parsed = parse(bytearray(mark + listed(b'"%b"' % text, IMAGE)))
+    assert parsed == [read, "x" * size.SMALL_BYTES]
+
+
 @pytest.mark.parametrize("data", [b"", b"{} x", b'"\x01"', b"<html>", b"[1,]", b"'a'"])
 def test_what_is_no_json_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
