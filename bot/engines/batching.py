@@ -1,6 +1,8 @@
 """The kernel collects small pieces of a streamed body, so that one wake-up reads several."""
 
 import asyncio
+import platform
+import re
 import socket
 from contextlib import suppress
 
@@ -8,6 +10,18 @@ HELD_SECONDS, HELD_BYTES = 0.04, 2048
 """Pieces are held back for as long or as many. A model sends a hundred tokens a second, each as one
 piece, and waking the process for each costs more than reading it. The last events of a run repeat
 its answer, so they are seldom held back."""
+
+
+def can_release(system: str, release: str) -> bool:
+    """Whether the kernel signals what it has held back once that is released: Linux, from 4.18 on.
+    With another, the last events of a run may never be read."""
+    version = re.match(r"(\d+)\.(\d+)", release)
+    return (
+        system == "Linux" and version is not None and (int(version[1]), int(version[2])) >= (4, 18)
+    )
+
+
+IS_USED = can_release(platform.system(), platform.release())
 
 
 class KernelBatch:
@@ -24,7 +38,7 @@ class KernelBatch:
 
     def hold(self, link: asyncio.Transport) -> None:
         """Hold back what comes next, for a moment; where the system cannot, nothing happens."""
-        if self._timer is None and _wake_at(link, HELD_BYTES):
+        if IS_USED and self._timer is None and _wake_at(link, HELD_BYTES):
             loop, self._link = asyncio.get_running_loop(), link
             release = (loop.time() // HELD_SECONDS + 1) * HELD_SECONDS
             self._timer = loop.call_at(release, self.release)

@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from bot.engines.api import Api
+from bot.engines.batching import can_release
 from bot.engines.connection import Connection
 from bot.engines.pool import Pool
 from bot.engines.transport import BODY_BYTES
@@ -221,6 +222,26 @@ async def test_the_end_of_a_run_is_read_at_once(monkeypatch: pytest.MonkeyPatch)
     async with streaming(Server([HEAD, *pieces])) as connection, asyncio.timeout(60):
         while b"response.completed" not in read:
             read += await connection.read()
+
+
+@pytest.mark.parametrize(
+    ("system", "release", "is_used"),
+    [
+        ("Linux", "6.8.0-45-generic", True),
+        ("Linux", "4.18.0-513.el8", True),
+        ("Linux", "5.15-rc1", True),
+        ("Linux", "4.4.0", False),
+        ("Linux", "3.10.0-1160.el7", False),
+        ("Linux", "", False),
+        ("Darwin", "24.1.0", False),
+        ("FreeBSD", "14.1-RELEASE", False),
+        ("Windows", "11", False),
+    ],
+)
+def test_pieces_are_held_back_only_if_the_kernel_signals_them_later(
+    system: str, release: str, is_used: bool
+) -> None:
+    assert can_release(system, release) is is_used
 
 
 @pytest.fixture
