@@ -202,8 +202,11 @@ async def demand_gone(api: Api, *path: str) -> None:
     """
     try:
         await api.get(*path)
-    except (ConversationGone, RunFailed):
+    except ConversationGone:
         return
+    except RunFailed as error:
+        if error.reason != "answer_too_large":
+            return
     raise RunFailed("failed", "not_deleted")
 
 

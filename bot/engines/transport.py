@@ -19,7 +19,8 @@ BODY_BYTES = 20 * MIB
 ERROR_BYTES = 256 * 1024
 """What is read of the body of an error; a longer one is cut off."""
 DELETED_BYTES = 256 * 1024
-"""The body of a deletion, which no one needs."""
+"""What is read of the body of a deletion, which no one needs: a server may return what it has
+deleted."""
 FILE_BYTES = 40 * MIB
 EVENT_BYTES = 12 * MIB
 """One server-sent event; an image that a model has drawn comes in one."""
@@ -102,8 +103,9 @@ def _limited(
         return BoundedEvents(stream)
     if request.url.path.endswith("/content"):
         return BoundedBody(stream, FILE_BYTES, seconds)
-    most = DELETED_BYTES if request.method == "DELETE" else BODY_BYTES
-    return BoundedBody(stream, most, seconds, json=True)
+    if request.method == "DELETE":
+        return FirstBytes(stream, DELETED_BYTES, seconds)
+    return BoundedBody(stream, BODY_BYTES, seconds, json=True)
 
 
 def whole_timeout(request: httpx2.Request) -> float | None:

@@ -380,7 +380,14 @@ async def test_the_pause_may_be_a_date() -> None:
     assert past.after == 0
 
 
-@pytest.mark.parametrize("body", ["", "ok", "null", '{"id":"\udcff"}'])
+WHAT_WAS_DELETED = '{"id":"conv_1","items":"' + "x" * 300_000 + '"}'
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["", "ok", "null", '{"id":"\udcff"}', WHAT_WAS_DELETED],
+    ids=["empty", "ok", "null", "no text", "long"],
+)
 @pytest.mark.parametrize("status", ["200 OK", "202 Accepted", "204 No Content"])
 async def test_a_deletion_succeeds_whatever_the_body(status: str, body: str) -> None:
     sent = body.encode(errors="surrogateescape") if not status.startswith("204") else b""

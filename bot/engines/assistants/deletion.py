@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from bot.engines.api import Api
 from bot.engines.assistants.lookup import NO_TEXT, metadata
+from bot.engines.conversations import demand_gone
 from bot.engines.events import Json
 from bot.engines.items import text
 from bot.engines.retraction import MESSAGE_NOT_FOUND, find_place
@@ -47,11 +48,7 @@ async def delete_thread(api: Api, thread_id: str) -> None:
     """Raises RunFailed if the thread still exists, whatever the server answered."""
     with suppress(ConversationGone):
         await api.delete("threads", thread_id)
-    try:
-        await api.get("threads", thread_id)
-    except (ConversationGone, RunFailed):
-        return
-    raise RunFailed("failed", "not_deleted")
+    await demand_gone(api, "threads", thread_id)
 
 
 async def _delete_message(api: Api, *path: str) -> None:
@@ -61,8 +58,4 @@ async def _delete_message(api: Api, *path: str) -> None:
     except RunFailed as error:
         if error.reason != MESSAGE_NOT_FOUND:
             raise
-    try:
-        await api.get(*path, missing="message")
-    except RunFailed:
-        return
-    raise RunFailed("failed", "not_deleted")
+    await demand_gone(api, *path)
