@@ -99,17 +99,20 @@ class Runner:
         engine, interrupt, services = self.services.engine, self.interrupt, self.services
         update = Update(run.status)
         with trace.span("follow", run_id=run.id):
-            async with (
-                cancelled_by(interrupt, engine, run, services.stop_grace) as limit,
-                aclosing(engine.follow(run, run_request.conversation)) as updates,
-            ):
-                interrupt.waiting = True
-                async for new in updates:
-                    if new is not update and self._may_show(new):
-                        if new.text and not update.text:
-                            _measure_first_text(run_request)
-                        update = new
-                        await self._show(update)
+            try:
+                async with (
+                    cancelled_by(interrupt, engine, run, services.stop_grace) as limit,
+                    aclosing(engine.follow(run, run_request.conversation)) as updates,
+                ):
+                    interrupt.waiting = True
+                    async for new in updates:
+                        if new is not update and self._may_show(new):
+                            if new.text and not update.text:
+                                _measure_first_text(run_request)
+                            update = new
+                            await self._show(update)
+            finally:
+                interrupt.waiting = False
         if not limit.expired():
             return update
         thread = self.turn.claim.thread.key
