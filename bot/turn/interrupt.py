@@ -3,12 +3,9 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from bot.errors import OutOfOrder
 from bot.slack.answer.lazy_event import LazyEvent, Stop
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
