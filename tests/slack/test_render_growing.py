@@ -111,6 +111,31 @@ def test_a_text_that_does_not_continue_the_shown_text_is_not_appended() -> None:
     assert growing.diverged
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "items[0]: Price: 10 and more",
+        "- [2]: doi:10.1/x and more",
+        "see [x]: R&D and more",
+        "see [x]: <foo> and more",
+        "see [x]: ht:tp and more",
+        "see [x]:\nFirst: one",
+        "> see [x]:\n> a:b c\n\nmore",
+        "see [x]:\n\nFirst: one",
+        "see [x]:\n```py:x\na\n```\nmore",
+    ],
+)
+def test_a_label_is_shown_once_it_is_known_whether_it_is_a_definition(answer: str) -> None:
+    for step in (1, 2, 5):
+        (shown,) = written(answer, LIMIT, list(range(0, len(answer), step)))
+        assert shown == sanitize(answer).rstrip()
+
+
+def test_a_definition_ends_with_its_paragraph() -> None:
+    assert sanitize("see [x]:\n\nFirst: one") == "see [x]:\n\nFirst: one"
+    assert sanitize("see [x]:\nFirst: one") == "see [x]\u200b:\nFirst: one"
+
+
 def test_a_shorter_text_is_waited_out() -> None:
     growing = GrowingAnswer()
     growing.advance("one two ")

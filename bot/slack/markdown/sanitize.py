@@ -125,21 +125,21 @@ def _prose(found: Outline, first: int, end: int) -> str:
             out.append((raw if sure else defuse(raw), False))
         else:
             replacement = rewrite.of(piece)
-            spelled = _spelled(text, piece) if replacement is None else replacement
+            spelled = _spelled(text, piece, stop) if replacement is None else replacement
             out.append((spelled, piece.kind is Inline.HTML))
         position = piece.end
     out.append((rewrite.between(position, stop), True))
     return separate_emphasis(out)
 
 
-def _spelled(text: str, piece: Piece) -> str:
+def _spelled(text: str, piece: Piece, stop: int) -> str:
     raw = text[piece.start : piece.end]
     match piece.kind:
         case Inline.ANGLE | Inline.FORMULA:
             return escape(raw)
         case Inline.HTML:
-            return "&lt;" + _inside_tag(text, piece.start + 1, piece.end)
-        case Inline.CLOSE if _may_end_link(text, piece):
+            return "&lt;" + _inside_tag(text, piece.start + 1, piece.end, stop)
+        case Inline.CLOSE if _may_end_link(text, piece, stop):
             return raw + ZERO_WIDTH_SPACE
         case Inline.ESCAPE if text.startswith(ZERO_WIDTH_SPACE, piece.end):
             return escape(raw[1]) if raw[1] in "<>" else raw  # a broken \@ stays as it is
@@ -156,19 +156,22 @@ def _spelled(text: str, piece: Piece) -> str:
     return raw
 
 
-def _may_end_link(text: str, piece: Piece) -> bool:
-    """Whether other parsers may take a ] for the end of a link, or of the label of a definition."""
-    if OPENING.match(text, piece.end) or DEFINING.match(text, piece.end):
+def _may_end_link(text: str, piece: Piece, stop: int) -> bool:
+    """Whether other parsers may take a ] for the end of a link, or of the label of a definition.
+
+    A definition ends with its paragraph, at `stop`.
+    """
+    if OPENING.match(text, piece.end) or DEFINING.match(text, piece.end, stop):
         return True
     # It would end a link once the links inside are text.
     return piece.partner is not None and looks_like_target(text, piece.start)
 
 
-def _inside_tag(text: str, start: int, end: int) -> str:
+def _inside_tag(text: str, start: int, end: int, stop: int) -> str:
     """The text after the < of a tag that is shown literally."""
     out = []
     for piece in pieces(text, start, end):
-        out += [text[start : piece.start], _spelled(text, piece)]
+        out += [text[start : piece.start], _spelled(text, piece, stop)]
         start = piece.end
     return "".join([*out, text[start:end]]).replace("](", f"]{ZERO_WIDTH_SPACE}(")
 

@@ -8,7 +8,7 @@ from bot.slack.markdown.blocks import Kind, Line, Outline, outline
 from bot.slack.markdown.emphasis import MARKS, Emphasis, emphases
 from bot.slack.markdown.inline import Kind as Inline
 from bot.slack.markdown.inline import Piece, atoms, pieces
-from bot.slack.markdown.sanitize import OPENING
+from bot.slack.markdown.sanitize import DEFINING, OPENING
 
 _LONGEST_ADDRESS = 2000
 _LONGEST_FORMULA = 600
@@ -33,6 +33,8 @@ _DISPLAY = re.compile(r"(?<![A-Za-z0-9_$\\])\$\$(?!\$)")
 _UNTIL_NEXT = (Inline.URL, Inline.FORMULA, Inline.FOOTNOTE)
 """The meaning of a token depends on the next character."""
 _TARGET_SO_FAR = re.compile(r"(?:\((?:[^()\[\r\n]|\([^()\[\r\n]*+\)?)*+)?\Z")
+_DEFINITION_SO_FAR = re.compile(r":[\s>]{0,100}+[^<>/?#\s]{0,200}\Z")
+"""What follows a label and may become the definition of a link."""
 _BY_LINE = (Kind.ROW, Kind.OPENER, Kind.CODE, Kind.CLOSER)
 
 
@@ -111,6 +113,7 @@ def _inline_hold(found: Outline, line: Line, offset: int, open: bool) -> int:
     if open:
         holds += [token.start for token in tokens if token.kind is Inline.TICKS]
         holds += [token.start for token in tokens if text.startswith("\\[", token.start)]
+        holds += [token.start for token in tokens if _may_define(text, token)]
         if (environment := text.rfind("\\begin{", begin)) >= 0:
             holds.append(environment)
         holds += _open_formula(text, begin, tokens)
@@ -165,8 +168,16 @@ def _pointed(text: str, tokens: list[Piece]) -> Iterator[tuple[int, int]]:
     """The ranges from the end of each label to the next character, which decides whether it ends
     there."""
     for token in tokens:
-        if token.kind is Inline.CLOSE and (found := OPENING.match(text, token.end)):
-            yield token.start, found.end() - 1
+        if token.kind is not Inline.CLOSE:
+            continue
+        for found in (OPENING.match(text, token.end), DEFINING.match(text, token.end)):
+            if found:
+                yield token.start, found.end() - 1
+
+
+def _may_define(text: str, token: Piece) -> bool:
+    """Whether the text behind a label decides later whether it is the definition of a link."""
+    return token.kind is Inline.CLOSE and bool(_DEFINITION_SO_FAR.match(text, token.end))
 
 
 def _last_cut(token: Piece) -> int:
