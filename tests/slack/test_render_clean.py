@@ -106,6 +106,12 @@ def test_the_text_within_markers_stays(written: str, text: str) -> None:
         ("Rain (see 【4:0†source】) f(x)", "Rain (see) f(x)"),
         ("Rain (【4:0†source】 and", "Rain ( and"),
         ("Rain `(【4:0†source】)`", "Rain `(【4:0†source】)`"),
+        ("**Rain (【4:0†source】)** and sun", "**Rain** and sun"),
+        ("**Rain 【4:0†source】** and sun", "**Rain** and sun"),
+        ("It is *rain 【4:0†source】*, ~~sun 【4:1†source】~~.", "It is *rain*, ~~sun~~."),
+        ("Rain 【4:0†source】 **and** sun", "Rain **and** sun"),
+        ("Rain 【4:0†source】**and** sun", "Rain **and** sun"),
+        ("(see rain (【4:0†source】))", "(see rain)"),
     ],
 )
 def test_markers_leave_no_empty_parentheses(written: str, text: str) -> None:

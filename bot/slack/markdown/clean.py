@@ -9,6 +9,7 @@ from bot.slack.markdown.inline import Kind as Inline
 from bot.slack.markdown.inline import pieces
 from bot.slack.markdown.markers import (
     CITATION,
+    NO_SPACE_BEFORE,
     before_unfinished,
     blanks_before,
     has_citations,
@@ -21,8 +22,7 @@ from bot.slack.markdown.skipping import CODE, FENCE_START, CodeEnds
 
 _LONGEST = 150_000
 """A longer answer is not shown as a whole, but attached as a file."""
-_AFTER = " \t\r\n.,;:!?、。，；：！？"
-"""Before one of these, or the end, no space is left in place of markers."""
+_AFTER = re.compile(NO_SPACE_BEFORE)
 _CODE_OR_MARKER = re.compile(
     rf"(?=[\ue200-\ue206:{{【〖⟦\[(<fco`]|{FENCE_START})(?:{CODE}|(?P<MARKER>{CITATION}))",
     re.IGNORECASE | re.MULTILINE,
@@ -106,7 +106,7 @@ def _outermost(text: str, group: list[tuple[int, int]]) -> list[tuple[int, int]]
     if pair not in ("()", "（）") or not hidden:
         return group
     begin = start - 1
-    if text[end + 1 : end + 2] in _AFTER:
+    if _AFTER.match(text, end + 1):
         begin = _before_spaces(text, begin)
     return [(begin, end + 1)]
 

@@ -42,9 +42,9 @@ _CANDIDATE = re.compile(
     rf"|cite|citation|grok:|{_TURN}|\[doc\d|</?co[:>]|\[{_STORES}:|</(?:source|ref|doc)>)",
     re.IGNORECASE,
 )
-_SPACED = re.compile(
-    rf"(?<![ \t])[ \t]++(?=(?:{CITATION})+(?:[ \t\r\n.,;:!?)\]、。，；：！？]|\Z))", re.IGNORECASE
-)
+NO_SPACE_BEFORE = r"(?:\*{0,3}|~~|__?)(?:[ \t\r\n.,;:!?)\]、。，；：！？]|\Z)"
+"""Before this, no space is left in place of markers: **text 【4:0†source】** stays bold."""
+_SPACED = re.compile(rf"(?<![ \t])[ \t]++(?=(?:{CITATION})+{NO_SPACE_BEFORE})", re.IGNORECASE)
 _UNFINISHED = re.compile(
     "(?:\ue200[^\ue200\ue201\r\n]{0,2000}|[【〖⟦][^【】〖〗⟦⟧\r\n]{0,240}"
     "|\\[[a-z\\d_]{0,24}(?:[:†‡\\s][^\\[\\]\\r\\n]{0,200})?|\\[[^\\[\\]\\r\\n]{1,80}\\]"
