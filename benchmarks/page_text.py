@@ -18,10 +18,11 @@ times.
 - Machine: {machine}.
 - Commits: {commits}.
 - `bot web` and `bot worker` are processes of their own, as in production, over HTTP. So are Redis
-  (every write synced to disk, where nothing else is said) and the fake AI server, which does not
-  check requests here. The local Slack and the people are in the process that measures. All of them
-  share the cores, so turns a second are a lower bound; "turns a CPU second" counts only the CPU of
-  the bot's own processes. Turns a second are those of the middle three fifths of the answers.
+  (every write synced to disk, unless the section says otherwise) and the fake AI server, which does
+  not check requests here, and sends events of the same moment in one packet. The local Slack and
+  the people are in the process that measures. All of them share the cores, so turns a second are a
+  lower bound; "turns a CPU second" counts only the CPU of the bot's own processes. Turns a second
+  are those of the middle three fifths of the answers.
 - CPU is what the kernel counted for each process, memory is private memory (`smaps_rollup`). The
   first turns of a process are not counted. Where a section has several rounds, the median is shown.
 - Overhead is the time from the message to the post of the answer, less the time of the model. The

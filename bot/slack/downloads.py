@@ -37,7 +37,7 @@ class Downloads:
         """Download at most `most` bytes. `size` is Slack's figure; `html`: an HTML page is
         expected.
 
-        Raises Unreadable.
+        Raises UnreadableFile.
         """
         if size > most:
             raise UnreadableFile(TOO_LARGE)

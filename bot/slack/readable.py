@@ -29,8 +29,8 @@ def is_canvas(file: File) -> bool:
 
 
 def as_attachment(file: File, kind: FileKind, data: bytes) -> Attachment:
-    """A file in a format that the model accepts. Raises Unreadable if its content does not match
-    its name."""
+    """A file in a format that the model accepts. Raises UnreadableFile if its content does not
+    match its name."""
     if is_canvas(file):
         text, _ = decode(data)
         return _text(file, html_text(text))

@@ -117,7 +117,7 @@ async def test_every_state_is_seen_and_the_last_one_ends_it() -> None:
     assert time.slept == [1, 2, 4]
 
 
-async def test_error_backoff_does_not_reset_the_Cadence() -> None:
+async def test_error_backoff_does_not_reset_the_cadence() -> None:
     time = Time()
     script = answers("working", Retry("a"), Retry("b"), "working", Retry("c"), "done")
     await run_poll(time, script)

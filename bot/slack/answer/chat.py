@@ -159,8 +159,8 @@ class Chat:
     ) -> Any:
         """Retry with fewer blocks if Slack refuses some of them.
 
-        Raises TooLarge if it refuses the text itself; a text that cannot be split further is sent
-        as plain text.
+        Raises MessageTooLarge if it refuses the text itself; a text that cannot be split further is
+        sent as plain text.
         """
         layouts = [await in_thread(blocks, text)]
         if extras:
