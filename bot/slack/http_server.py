@@ -21,8 +21,8 @@ KEEP_ALIVE = 95.0
 """Longer than the router in front keeps idle connections (Heroku: 90 s)."""
 
 
-_MALFORMED = (HttpProcessingError, web.RequestPayloadError, ConnectionResetError)
-"""What reading a body raises that is not as its headers say, or whose peer has gone."""
+_MALFORMED = (HttpProcessingError, web.RequestPayloadError)
+"""What reading a body raises that is not as its headers say."""
 
 
 class _Connection(web.RequestHandler):
@@ -66,7 +66,7 @@ class _Connection(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Malformed HTTP is the peer's fault and is not logged."""
-        if status >= 500 and not isinstance(exc, _MALFORMED):
+        if status >= 500 and not self._is_fault_of_peer(exc):
             return super().handle_error(request, status, exc, message)
         response = web.Response(status=status if status < 500 else 400, text="bad request\n")
         response.force_close()
@@ -74,8 +74,14 @@ class _Connection(web.RequestHandler):
 
     def log_exception(self, *args: Any, **options: Any) -> None:
         """A malformed body is not logged, even if it is noticed after the response."""
-        if not isinstance(options.get("exc_info"), _MALFORMED):
+        if not self._is_fault_of_peer(options.get("exc_info")):
             super().log_exception(*args, **options)
+
+    def _is_fault_of_peer(self, error: object) -> bool:
+        """Calls to other services may raise ConnectionResetError, too: that is not the peer's."""
+        if isinstance(error, ConnectionResetError):
+            return self.transport is None or self.transport.is_closing()
+        return isinstance(error, _MALFORMED)
 
     def _is_at_rest(self) -> bool:
         """Whether no request is being read or answered; part of the next one may have arrived."""

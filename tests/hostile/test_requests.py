@@ -172,6 +172,24 @@ async def test_a_connection_that_sends_too_much_is_closed(
     assert "Traceback" not in caplog.text
 
 
+async def test_a_broken_call_to_another_service_is_not_blamed_on_the_peer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    site = web.Application()
+
+    async def fail(request: web.Request) -> web.Response:
+        raise ConnectionResetError("of another connection")
+
+    site.router.add_get("/", fail)
+    async with (
+        listening(site, "127.0.0.1", 0, "PORT") as (host, port),
+        aiohttp.ClientSession() as session,
+        session.get(f"http://{host}:{port}/") as response,
+    ):
+        assert response.status == 500
+    assert "of another connection" in caplog.text
+
+
 @pytest.mark.parametrize("more", [b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n"])
 async def test_a_body_that_is_not_what_its_headers_say_is_rejected_without_a_trace(
     more: bytes, caplog: pytest.LogCaptureFixture
