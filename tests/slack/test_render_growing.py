@@ -104,6 +104,15 @@ def test_an_answer_in_one_piece_equals_its_parts() -> None:
     assert written(answer, 200, []) == [part.text for part in parts(answer, 200)]
 
 
+def test_a_long_block_that_pauses_is_shown_to_its_end() -> None:
+    """While a tool runs, only the cards change."""
+    visible, text = Visible(), "word " * 600
+    shown = visible.of(text)
+    paused = f"{text}Let me look that up. "
+    assert visible.of(paused) == shown
+    assert visible.of(paused).endswith("Let me look that ")
+
+
 def test_a_text_that_does_not_continue_the_shown_text_is_not_appended() -> None:
     growing = GrowingAnswer()
     assert growing.advance("The sky is blue and ") == [Append("The sky is blue and ")]

@@ -38,11 +38,12 @@ class Visible:
 
     Each text is the whole answer so far. Only text from the last top-level block on is read again;
     if that is long, only after it has grown by a share of its length, so that all readings together
-    are linear.
+    are linear, or if the same text comes again: then it does not grow for now.
     """
 
     def __init__(self) -> None:
         self._text = ""  # the text that was read last
+        self._length = 0  # of the text that came last
         self._result = ""  # what `of` returned for it
         self._read = ""  # the beginning of the answer that is not read again
         self._shown = ""  # what is shown of it
@@ -53,12 +54,15 @@ class Visible:
         """The part of `clean(text)` that later text cannot change, sanitized for Slack."""
         if not self._is_little_new(text):
             self._text, self._result = text, self._of(text)
+        self._length = len(text)
         return self._result
 
     def _is_little_new(self, text: str) -> bool:
         """Whether too little was added to a long unfinished block to read it again."""
         unread = len(self._text) - self._reasoned - len(self._read)
         new = len(text) - len(self._text)
+        if new and len(text) == self._length:
+            return False
         return unread > _LONG and 0 <= new < unread // _SHARE and text.startswith(self._text)
 
     def _of(self, text: str) -> str:
