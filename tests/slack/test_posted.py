@@ -37,10 +37,12 @@ async def test_an_answer_of_this_bot_is_found(turn: str, by: dict[str, str]) -> 
     found = posted(answer(by, "2.0", turn=turn, part=0, answers="1.0"))
     [whole] = await found.find_whole(["1.0"])
     assert (whole.text, sorted(whole.answers)) == ("Hello", ["1.0"])
+    assert await found.find(0) == ("2.0" if turn == "turn-1" else None)
 
 
 @pytest.mark.parametrize("turn", ["turn-1", "turn-2"])
 async def test_an_answer_that_another_app_has_made_up_is_not_found(turn: str) -> None:
     claims = {"turn": turn, "answers": "1.0", "conversation": "conv_of_others", "engine": "x"}
     found = posted(answer(OTHER, "2.0", part=0, **claims), answer(OTHER, "3.0", part="?", **claims))
+    assert await found.find(0) is None
     assert await found.find_whole(["1.0"]) == ()

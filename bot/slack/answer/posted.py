@@ -1,7 +1,8 @@
 """Looks up the messages of an answer in Slack after a post of unknown outcome.
 
-A message is found by the turn and the part in its metadata. A stream gets these only when it is
-stopped: one whose `ts` was never recorded is recognized as our only message without metadata.
+A message is found by the turn and the part in its metadata. Only our own messages count: other
+apps may post any metadata. A stream gets these only when it is stopped: one whose `ts` was never
+recorded is recognized as our only message without metadata.
 """
 
 import re
@@ -72,7 +73,8 @@ class Posted:
         async for message in self._replies():
             metadata = message.get("metadata") or {}
             payload = metadata.get("event_payload") or {}
-            if (metadata.get("event_type"), payload.get("turn"), payload.get("part")) == wanted:
+            found = (metadata.get("event_type"), payload.get("turn"), payload.get("part"))
+            if found == wanted and self._is_ours(message):
                 return str(message["ts"])
         return None
 
@@ -82,8 +84,7 @@ class Posted:
         """The complete answers that Slack holds to messages with the `ts` in `asked`, in order.
 
         That is this turn's answer and, unless `others` is False, those of other turns: one that
-        began with another message may have answered some of these. `asked` is in order, too. Only
-        our own messages count: other apps may post any metadata.
+        began with another message may have answered some of these. `asked` is in order, too.
         """
         found: dict[str, FoundAnswer] = {}
         unmarked = False
