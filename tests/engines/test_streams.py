@@ -254,8 +254,9 @@ async def test_a_cancelled_stream_keeps_its_text(fake: FakeOpenAI) -> None:
                 break
         await engine.cancel(run)
         last = [update async for update in updates][-1]
-    assert (last.status, last.text) == ("cancelled", update.text)
-    assert last.text
+    assert last.status == "cancelled"
+    assert update.text
+    assert last.text.startswith(update.text)  # more may have come before the cancellation
 
 
 # Assistants: a stream cannot be taken up again

@@ -17,7 +17,8 @@ export class Completion {
     Object.entries({ "aria-autocomplete": "list", "aria-controls": this.id, "aria-haspopup": "listbox" })
       .forEach(([name, value]) => input.setAttribute(name, value));
     input.addEventListener("input", () => this.look());
-    input.addEventListener("blur", () => setTimeout(() => this.close(), 150));
+    // The focus may have returned meanwhile.
+    input.addEventListener("blur", () => setTimeout(() => document.activeElement !== input && this.close(), 150));
   }
 
   look() {
