@@ -38,11 +38,12 @@ def certificates_read_aside() -> Iterator[None]:
             threads.append(Thread(target=read, args=(context,), name="certificates"))
             threads[-1].start()
 
-    ssl.SSLContext.set_default_verify_paths = read_aside  # type: ignore[method-assign,assignment]
+    # `ssl` offers no other place to hook into.
+    ssl.SSLContext.set_default_verify_paths = read_aside  # type: ignore[method-assign,assignment]  # it takes a `purpose`, too
     try:
         yield
     finally:
-        ssl.SSLContext.set_default_verify_paths = read  # type: ignore[method-assign]
+        ssl.SSLContext.set_default_verify_paths = read  # type: ignore[method-assign]  # as it was
         for thread in threads:
             thread.join()
 

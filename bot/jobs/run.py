@@ -22,7 +22,7 @@ from bot.slack.rights import record_refusal
 from bot.slack.surfaces.conversation_row import place
 from bot.store import Feedback, Store, Turn
 from bot.store.hold import record_deletion
-from bot.store.jobs import STOP, VOTE
+from bot.store.jobs import STOP, VOTE, read_job
 from bot.store.steps import BUSY_NOTICE, job
 from bot.telemetry import audit_log
 from bot.telemetry.log import log
@@ -44,13 +44,14 @@ async def run_jobs(turn: Turn, services: Services, jobs: Iterable[Message]) -> A
 
 
 def _doing(turn: Turn, services: Services, message: Message) -> Callable[[bool], Awaitable[bool]]:
+    name, _ = read_job(message)
+
     async def do(again: bool) -> bool:
-        again = again or turn.claim.retried or message.text.partition(" ")[0] in OF_SWEEPS
+        again = again or turn.claim.retried or name in OF_SWEEPS
         results = Results(services.direct_messages, message, again=again)
         try:
-            return await _do(turn, services, message, results)
+            return await _do(turn, services, message, name, results)
         except Undeliverable as error:
-            name = message.text.partition(" ")[0]
             log.warning("job_undeliverable", job=name, reason=error.reason)
             with suppress(Undeliverable):
                 await results.send(texts.refused(error.reason), "refused")
@@ -59,9 +60,10 @@ def _doing(turn: Turn, services: Services, message: Message) -> Callable[[bool],
     return do
 
 
-async def _do(turn: Turn, services: Services, message: Message, results: Results) -> bool:
+async def _do(
+    turn: Turn, services: Services, message: Message, name: str, results: Results
+) -> bool:
     """Do a job, if the person may ask for it."""
-    name = message.text.partition(" ")[0]
     refusal = "" if name in ALWAYS else await services.rights.refusal(message)
     if refusal:
         record_refusal(message, refusal)
@@ -73,7 +75,7 @@ async def _do(turn: Turn, services: Services, message: Message, results: Results
 
 async def stop_answer(turn: Turn, services: Services, message: Message, results: Results) -> None:
     """Stop the answer of a thread. `web` could not find out in time whether the person may."""
-    thread = Thread.parse(message.text.partition(" ")[2])
+    thread = Thread.parse(read_job(message)[1])
     user_id, user_team_id = message.user_id, message.user_team_id
     if not await services.rights.refusal_of(thread, user_id, user_team_id):
         await services.store.inbox.interrupt(thread, "stop", user_id, user_team_id)
@@ -81,7 +83,7 @@ async def stop_answer(turn: Turn, services: Services, message: Message, results:
 
 async def save_vote(turn: Turn, services: Services, message: Message, results: Results) -> None:
     """Save a vote or its note, if the person may use the bot in the thread of the answer."""
-    feedback = decode(Feedback, message.text.partition(" ")[2])
+    feedback = decode(Feedback, read_job(message)[1])
     thread, rights = feedback.thread, services.rights
     if reason := await rights.refusal_of(thread, message.user_id, message.user_team_id):
         await results.send(await rights.explain(reason), "refused")
@@ -196,7 +198,7 @@ async def deletion_failed(
     turn: Turn, services: Services, message: Message, results: Results
 ) -> None:
     """Say that conversations stay on the AI server."""
-    count = int(message.text.partition(" ")[2])
+    count = int(read_job(message)[1])
     await results.send(texts.not_deleted(count))
 
 

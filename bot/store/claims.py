@@ -12,7 +12,7 @@ from bot.store.workspace_settings import WorkspaceSettings
 InterruptReason = Literal["stop", "reset", "late"]
 """Why a turn is to end. `late`: it is to begin again, because an older message has arrived."""
 CLOCK_SKEW = 2.0
-"""Seconds by which Slack's clock and Redis's may differ."""
+"""Seconds by which Slack's clock and Redis's may differ; the scripts know it, too."""
 
 SOURCE = "source:"
 """The prefix of the fields of a conversation that name its sources of external content."""

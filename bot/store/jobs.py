@@ -36,22 +36,33 @@ def place(team_id: str, user_id: str) -> Thread:
 
 async def ask_stop(inbox: Inbox, thread: Thread, user_id: str, user_team_id: str = "") -> None:
     """Let a worker stop the thread's answer, if it finds that the person may."""
-    ts = f"{time.time():.6f}"
-    where, text = place(thread.team_id, user_id), f"{STOP} {thread.key}"
-    await inbox.deliver(Message(where, ts, user_id, text, user_team_id=user_team_id, kind=JOB))
+    person = thread.team_id, user_id, user_team_id
+    await _deliver(inbox, f"{STOP} {thread.key}", *person)
 
 
 async def ask_vote(inbox: Inbox, feedback: Feedback, user_team_id: str = "") -> None:
     """Let a worker save the feedback, if it finds that the person may vote."""
-    ts, text = f"{time.time():.6f}", f"{VOTE} {encode(feedback)}"
-    user_id = feedback.user_id
-    where = place(feedback.thread.team_id, user_id)
-    await inbox.deliver(Message(where, ts, user_id, text, user_team_id=user_team_id, kind=JOB))
+    person = feedback.thread.team_id, feedback.user_id, user_team_id
+    await _deliver(inbox, f"{VOTE} {encode(feedback)}", *person)
 
 
 async def ask(
     inbox: Inbox, job: Job, team_id: str, user_id: str, event_id: str, *, about: str = ""
 ) -> None:
     """Put a job into the person's inbox, once per `event_id`."""
-    ts, text = f"{time.time():.6f}", f"{job} {about}".strip()
-    await inbox.deliver(Message(place(team_id, user_id), ts, user_id, text, event_id, kind=JOB))
+    await _deliver(inbox, f"{job} {about}".strip(), team_id, user_id, event_id=event_id)
+
+
+def read_job(message: Message) -> tuple[str, str]:
+    """The name of the job that a message asks for, and what it is about."""
+    name, _, about = message.text.partition(" ")
+    return name, about
+
+
+async def _deliver(
+    inbox: Inbox, text: str, team_id: str, user_id: str, user_team_id: str = "", event_id: str = ""
+) -> None:
+    where, ts = place(team_id, user_id), f"{time.time():.6f}"
+    await inbox.deliver(
+        Message(where, ts, user_id, text, event_id, user_team_id=user_team_id, kind=JOB)
+    )

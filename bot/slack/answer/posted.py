@@ -69,12 +69,9 @@ class Posted:
         """The `ts` of a part of this turn that Slack already holds, or None."""
         if self._is_absent:
             return None
-        wanted = (METADATA_EVENT, self.turn_id, part)
         async for message in self._replies():
-            metadata = message.get("metadata") or {}
-            payload = metadata.get("event_payload") or {}
-            found = (metadata.get("event_type"), payload.get("turn"), payload.get("part"))
-            if found == wanted and self._is_ours(message):
+            payload = self._payload(message)
+            if (payload.get("turn"), payload.get("part")) == (self.turn_id, part):
                 return str(message["ts"])
         return None
 
@@ -89,11 +86,9 @@ class Posted:
         found: dict[str, FoundAnswer] = {}
         unmarked = False
         async for message in self._replies(asked[0]):
-            metadata = message.get("metadata") or {}
-            unmarked = unmarked or (not metadata and message.get("bot_id") == self.bot_id)
-            payload = metadata.get("event_payload") or {}
-            is_answer = metadata.get("event_type") == METADATA_EVENT and payload.get("turn")
-            if is_answer and self._is_ours(message):
+            is_marked = bool(message.get("metadata"))
+            unmarked = unmarked or (not is_marked and message.get("bot_id") == self.bot_id)
+            if (payload := self._payload(message)).get("turn"):
                 answer = found.setdefault(str(payload["turn"]), FoundAnswer())
                 answer.take(parse_text(message.get("text") or ""), payload)
         self._is_absent = self.turn_id not in found and not unmarked
@@ -124,6 +119,13 @@ class Posted:
             ):
                 found = str(message["ts"])
         return found
+
+    def _payload(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the metadata says of a message of an answer; nothing of other messages."""
+        metadata = message.get("metadata") or {}
+        if metadata.get("event_type") != METADATA_EVENT or not self._is_ours(message):
+            return {}
+        return metadata.get("event_payload") or {}
 
     def _is_ours(self, message: Mapping[str, Any]) -> bool:
         ids = {self.bot_id, self.user_id} - {""}

@@ -8,7 +8,7 @@
 local GROUP = 'workers'
 -- What one turn answers at most.
 local MAX_MESSAGES, MAX_BYTES = 50, 200000
--- Seconds by which Slack's clock and ours may differ.
+-- Seconds by which Slack's clock and ours may differ; `claims.py` knows it, too.
 local CLOCK_SKEW = 2
 local SUPERSEDED = redis.error_reply('SUPERSEDED another claim holds this thread')
 
@@ -272,9 +272,14 @@ local function taken(turn)
   return list and parse(turn, list) or {}
 end
 
+-- When Redis came back with an older state, 0 if it did not.
+local function time_of_restore(pulse)
+  return tonumber(redis.call('HGET', pulse, 'restored_at')) or 0
+end
+
 -- Messages older than this may have been answered after the state that Redis came back with.
 local function maybe_answered_until(pulse)
-  local restored_at = tonumber(redis.call('HGET', pulse, 'restored_at')) or 0
+  local restored_at = time_of_restore(pulse)
   return restored_at > 0 and restored_at + CLOCK_SKEW or 0
 end
 

@@ -10,7 +10,7 @@ local used = math.max(number(conversation, old[3]) or 0, number(conversation, ol
 local known = (old[1] or '') .. '|' .. (old[2] or '')
 
 local function is_taken_meanwhile()
-  local restored_at = tonumber(redis.call('HGET', pulse, 'restored_at')) or 0
+  local restored_at = time_of_restore(pulse)
   local taken_at = tonumber(redis.call('HGET', turn, 'taken_at')) or 0
   return restored_at > 0 and taken_at > restored_at and redis.call('HEXISTS', thread, 'claim') == 1
 end
