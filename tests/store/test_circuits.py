@@ -195,6 +195,31 @@ async def test_a_healthy_circuit_is_dropped_after_a_while(store: Store) -> None:
     assert (await store.workers.beat("w", 5)).circuits == {}
 
 
+async def pauses_of(store: Store, server: Server, recovered_for: float) -> list[int]:
+    """The pauses before four probes, in first pauses. Each probe closes the circuit, and a call
+    `recovered_for` seconds later fails."""
+    found = []
+    for _ in range(4):
+        server.error = down()
+        await server.failure(store, "1")
+        refused = await server.failure(store, "1")
+        assert refused.after is not None
+        found.append(round(refused.after / TIMING.first_pause))
+        await later(refused.after + 1, store)
+        server.error = None
+        await server.call(store, "1")
+        await later(recovered_for, store)
+    return found
+
+
+async def test_one_that_refuses_only_some_calls_is_probed_ever_less_often(store: Store) -> None:
+    assert await pauses_of(store, Server(), 0) == [1, 2, 4, 4]
+
+
+async def test_one_that_recovers_for_a_while_is_probed_at_the_first_pauses(store: Store) -> None:
+    assert await pauses_of(store, Server(), TIMING.first_pause + 1) == [1, 1, 1, 1]
+
+
 @pytest.mark.parametrize(
     "value",
     ["", "nonsense", "[]", "7", "null", '{"state": 1}', "{}", '{"state": "open", "failures": 1}'],

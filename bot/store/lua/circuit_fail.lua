@@ -8,9 +8,13 @@ local time = now()
 local circuit = read_circuit(circuits, name)
 local opened = not circuit or circuit.state ~= 'open'
 if opened then
-  -- A dependency that fails again soon after a recovery is probed less often than a new failure.
+  -- A dependency that fails again soon after a recovery is probed less often than a new failure. If that
+  -- took less than the first pause, it had not recovered: it answers one kind of call and refuses another.
   local failures = circuit and circuit.failures or 0
-  circuit = {state = 'open', since = time, failures = math.floor(failures / 2)}
+  if circuit and time - circuit.closed_at >= first then
+    failures = math.floor(failures / 2)
+  end
+  circuit = {state = 'open', since = time, failures = failures}
 end
 if opened or probed == 1 then
   circuit.failures = circuit.failures + 1
