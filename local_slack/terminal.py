@@ -164,9 +164,10 @@ class Terminal:
         await self._slack.settled()
         if self._thread_ts is not None:
             thread = self._thread_ts
-            await self._slack.wait_for(lambda: self._is_answered(thread), timeout=900)
             if self._answered is not None:
                 await self._answered(self._channel, thread)
+            else:
+                await self._slack.wait_for(lambda: self._is_answered(thread), timeout=900)
 
     def _is_answered(self, thread_ts: str) -> bool:
         thread = self._slack.thread(self._channel, thread_ts)

@@ -184,7 +184,8 @@ def test_try_talks_over_a_pipe_and_remembers_the_conversation(tmp_path: Path) ->
 
     assert "hello there" in talk("hello there\n")
     assert "hello there" in talk(":threads\n:open 1\nstill there?\n")
-    again = talk(":open 1\nwhat do you hold?\n")
+    again = talk(":open 1\nstop\nwhat do you hold?\n")
+    assert "There is nothing to stop" in again, "an answer that only this person sees"
     assert "still there?" in again
     assert "3 messages" in again
     asked = talk('call demo__look_up {"topic": "tides"}\n')
