@@ -198,8 +198,10 @@ class Listeners:
             for thread in threads:
                 await jobs.ask_stop(inbox, thread, *person)
         elif not refusal:
-            stopped = [await inbox.interrupt(thread, "stop", *person) for thread in threads]
-            if not any(stopped) and routed.waiting <= 1:
+            stopped = {t: await inbox.interrupt(t, "stop", *person) for t in threads}
+            if not routed.active:  # a worker may have taken the request to stop meanwhile
+                stopped[message.thread] = False
+            if not any(stopped.values()) and routed.waiting <= 1:
                 await self._notify_nothing_to_stop(message)
 
     async def _threads_to_stop(self, message: Message) -> set[Thread]:
