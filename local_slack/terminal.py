@@ -5,6 +5,7 @@ import io
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.patch_stdout import patch_stdout
@@ -35,6 +36,9 @@ REASONS = {
 }
 SAID = frozenset({"message_posted", "message_changed", "ephemeral_posted"})
 
+REACTION_SECONDS = 5.0
+"""How long a piped chat waits for the app's first reaction to a message."""
+
 
 class Terminal:
     """One person's view of the workspace. Reads from a pipe or a keyboard."""
@@ -62,6 +66,7 @@ class Terminal:
         self._buttons: list[tuple[str, str, str]] = []
         self._shown: dict[tuple[str, str], str] = {}
         self._status = ""
+        self._reacted = True
         self._console = Console(highlight=False)
 
     async def run(self) -> None:
@@ -91,6 +96,7 @@ class Terminal:
             if line.strip() == ":quit":
                 return
             if line.strip():
+                self._reacted = line.startswith(":")
                 await self._obey(line.strip())
                 if session is None:
                     await self._quiet()
@@ -168,6 +174,8 @@ class Terminal:
                 await self._answered(self._channel, thread)
             else:
                 await self._slack.wait_for(lambda: self._is_answered(thread), timeout=900)
+        with suppress(TimeoutError):  # an ephemeral message can follow when the thread is idle
+            await self._slack.wait_for(lambda: self._reacted, timeout=REACTION_SECONDS)
 
     def _is_answered(self, thread_ts: str) -> bool:
         thread = self._slack.thread(self._channel, thread_ts)
@@ -195,6 +203,7 @@ class Terminal:
         if not text or self._shown.get((channel, message["ts"])) == text:
             return
         self._shown[channel, message["ts"]] = text
+        self._reacted = True
         self._say(f"[bold green]{escape(self._slack.bot.name)}[/bold green]")
         self._console.print(Markdown(text))
         self._show_buttons(channel, message)
