@@ -9,6 +9,11 @@ from typing import Any, Literal, Protocol
 LONGEST_NAME = 64
 _FOREIGN = re.compile(r"[^A-Za-z0-9_-]")
 
+CallOutcome = Literal["done", "not_run", "unknown", "input_required"]
+"""Whether a call took effect. `unknown`: it was sent and no result came back.
+
+`input_required`: the server asks the person for something first (MCP elicitation)."""
+
 
 @dataclass(frozen=True, slots=True)
 class FunctionSpec:

@@ -15,6 +15,9 @@ from bot.calls import FunctionCall, FunctionOutput, HostedCall
 
 T = TypeVar("T")
 
+Json = dict[str, Any]
+"""A JSON object of an API, as we build or parse it."""
+
 MessageKind = Literal["message", "reset", "stop", "again", "retract", "errand"]
 """`message` was written by a person. `reset` ends the conversation at this point, `stop` ends the
 answer in progress, `again` asks for another answer to the last question, `retract` removes the

@@ -41,7 +41,7 @@ class CheckResult:
     finding: Finding
 
 
-Report = Callable[[CheckResult], None]
+ReportResult = Callable[[CheckResult], None]
 ReportRepair = Callable[[str, str], None]
 """Called with the name of a check, and what was repaired or why nothing was."""
 
@@ -61,7 +61,7 @@ async def repair(lines: Iterable[CheckResult], report: ReportRepair) -> bool:
 
 
 async def examine_and_repair(
-    env_file: Path | None, *, url: str, report: Report, report_repair: ReportRepair
+    env_file: Path | None, *, url: str, report: ReportResult, report_repair: ReportRepair
 ) -> list[CheckResult]:
     """`examine`, and again after each round of repairs; returns what was found in the end."""
     for _ in range(MOST_PASSES):
@@ -72,7 +72,7 @@ async def examine_and_repair(
 
 
 async def examine(
-    env_file: Path | None, *, url: str, release: bool, report: Report
+    env_file: Path | None, *, url: str, release: bool, report: ReportResult
 ) -> list[CheckResult]:
     """Run all checks, `report` each finding at once, and return them all.
 
@@ -118,7 +118,7 @@ def _own_tools(settings: Settings) -> tuple[str, ...]:
 
 
 async def run(
-    checks: Sequence[Check], report: Report, lenient: Collection[str] = ()
+    checks: Sequence[Check], report: ReportResult, lenient: Collection[str] = ()
 ) -> list[CheckResult]:
     """Run the checks in order; a check is skipped if one that it needs has failed.
 

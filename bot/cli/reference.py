@@ -125,7 +125,7 @@ label holds a person, a channel or a thread. Counters end in `_total`.
 
 
 @dataclass
-class Event:
+class LogEvent:
     """A log event as the code has it."""
 
     levels: set[str] = field(default_factory=set)
@@ -156,9 +156,9 @@ DEBUG are left out here.
 """
 
 
-def find_log_events(folder: Path) -> dict[str, Event]:
+def find_log_events(folder: Path) -> dict[str, LogEvent]:
     """Every call of `log.<level>("event", field=…)` in the folder."""
-    events: dict[str, Event] = defaultdict(Event)
+    events: dict[str, LogEvent] = defaultdict(LogEvent)
     for path in sorted(folder.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and (name := _event_name(node)):

@@ -27,7 +27,7 @@ _USER_ID = re.compile(r"[UW][A-Z0-9]{1,20}")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class WorkspaceRow:
     """One workspace in the overview; times in epoch seconds, 0: never."""
 
     id: str
@@ -42,7 +42,7 @@ class Row:
     """The names of the workspace's own settings."""
 
 
-async def fetch(loaded: Settings) -> list[Row]:
+async def fetch(loaded: Settings) -> list[WorkspaceRow]:
     """All workspaces, those with most turns first."""
     own = await _own_id(loaded)
     async with open_shards(loaded) as shards:
@@ -54,7 +54,7 @@ async def fetch(loaded: Settings) -> list[Row]:
     return sorted(rows, key=lambda row: (-row.turns, row.id))
 
 
-async def _rows(store: Store, own: str) -> list[Row]:
+async def _rows(store: Store, own: str) -> list[WorkspaceRow]:
     states = await _states(store, own)
     dead, with_key = await store.dead.list(), await store.workspaces.with_ai_key()
     failures = Counter(letter.thread.team_id for letter in dead)
@@ -64,12 +64,14 @@ async def _rows(store: Store, own: str) -> list[Row]:
     ]
 
 
-async def _row(store: Store, id: str, state: InstallState, failures: int, *, has_key: bool) -> Row:
+async def _row(
+    store: Store, id: str, state: InstallState, failures: int, *, has_key: bool
+) -> WorkspaceRow:
     month = day_of(time.time())[:7]
     (spent,) = await store.spending.sums(id, [("team", "", month)])
     version = await store.workspaces.newest(id)
     own = changes(WorkspaceSettings(), version.settings)
-    return Row(
+    return WorkspaceRow(
         id,
         state.name,
         state.installed_at,
@@ -101,7 +103,7 @@ async def _own_id(loaded: Settings) -> str:
             return ""
 
 
-def render(rows: Sequence[Row]) -> str:
+def render(rows: Sequence[WorkspaceRow]) -> str:
     """A table."""
     if not rows:
         return "No workspace has installed the bot."

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Protocol
 
 from bot.dlp.rules import Rules, load_rules
-from bot.dlp.service import Guard, open_service
+from bot.dlp.service import GuardCall, open_service
 from bot.settings import Settings
 
 REMEMBERED = 5_000
@@ -74,7 +74,7 @@ def _digest(text: str) -> bytes:
 
 
 @asynccontextmanager
-async def open_dlp(settings: Settings, guard: Guard) -> AsyncIterator[Dlp]:
+async def open_dlp(settings: Settings, guard: GuardCall) -> AsyncIterator[Dlp]:
     """The rules and the service that the settings name. Raises ConfigError."""
     checkers: list[Checker] = []
     async with AsyncExitStack() as stack:

@@ -20,7 +20,7 @@ DEPENDENCY = "dlp"
 """The name of its circuit."""
 LARGEST_ANSWER = 1_000_000
 UNNAMED = "something that your organization does not allow"
-Guard = Callable[[str], AbstractAsyncContextManager[None]]
+GuardCall = Callable[[str], AbstractAsyncContextManager[None]]
 """Makes a call of a dependency, see `bot.store.Circuits.guard`."""
 LONGEST_REASON = 200
 
@@ -49,7 +49,7 @@ class Judgement(BaseModel):
 class Service:
     """Asks the service; all of a call's texts in one request."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, guard: Guard) -> None:
+    def __init__(self, session: aiohttp.ClientSession, url: str, guard: GuardCall) -> None:
         self._session = session
         self._url = url
         self._guard = guard
@@ -97,7 +97,7 @@ def read_judgement(answer: bytes, count: int) -> list[str]:
 
 
 @asynccontextmanager
-async def open_service(settings: Settings, guard: Guard) -> AsyncIterator[Service]:
+async def open_service(settings: Settings, guard: GuardCall) -> AsyncIterator[Service]:
     """The service at `BOT_DLP_URL`."""
     token = settings.bot_dlp_token
     headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}

@@ -17,13 +17,14 @@ from openai import AsyncOpenAI
 
 from bot.engines.client import create_timeout, read_timeout
 from bot.engines.direct import DirectClient, has_direct
-from bot.engines.errors import Missing, too_large, vendor_errors
-from bot.engines.events import EventStream, Json
+from bot.engines.errors import NotFoundKind, too_large, vendor_errors
+from bot.engines.events import EventStream
 from bot.engines.items import listed, text
 from bot.engines.parsing import parse
 from bot.engines.size import MIB, size_of
 from bot.engines.transport import read_whole
 from bot.errors import NOT_THE_PROTOCOL, ConversationGone, Retry, RunFailed
+from bot.models import Json
 from bot.timing import EngineTiming
 
 PAGE = 100
@@ -52,7 +53,7 @@ class Api:
         self._create = create_timeout(timing)
         self._direct = DirectClient(client) if has_direct(client) else None
 
-    async def get(self, *path: str, missing: Missing = "conversation", **query: Any) -> Json:
+    async def get(self, *path: str, missing: NotFoundKind = "conversation", **query: Any) -> Json:
         """GET a JSON object; raises Retry for any other response."""
         with self._errors(missing):
             asked = f"{_join(path)}?{urlencode(query)}" if query else _join(path)
@@ -65,7 +66,7 @@ class Api:
         self,
         *path: str,
         body: Mapping[str, Any],
-        missing: Missing = "conversation",
+        missing: NotFoundKind = "conversation",
         timeout: Any = None,
     ) -> Json:
         """POST to create or change something; returns the JSON object of the response."""
@@ -89,7 +90,7 @@ class Api:
                 raise
         return _checked(done)
 
-    async def delete(self, *path: str, missing: Missing = "conversation") -> None:
+    async def delete(self, *path: str, missing: NotFoundKind = "conversation") -> None:
         """DELETE something; the body of the response, often empty, is not read."""
         with self._errors(missing):
             await self.client.delete(
@@ -100,7 +101,7 @@ class Api:
         self,
         *path: str,
         body: Mapping[str, Any],
-        missing: Missing = "conversation",
+        missing: NotFoundKind = "conversation",
         timeout: Any = None,
     ) -> EventStream | Json:
         """POST with `stream`; a server that does not stream answers with a JSON object."""
@@ -213,7 +214,7 @@ class Api:
         return httpx2.Timeout(seconds, connect=self.timing.connect_timeout)
 
     def _errors(
-        self, missing: Missing, body: Mapping[str, Any] | None = None
+        self, missing: NotFoundKind, body: Mapping[str, Any] | None = None
     ) -> AbstractContextManager[None]:
         model = str((body or {}).get("model") or self._model)
         return vendor_errors(missing, model=model, lock_pause=self.timing.lock_pause)

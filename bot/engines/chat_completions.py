@@ -15,11 +15,12 @@ from bot.engines.attachments import chat_part
 from bot.engines.chat_calls import ChatCalls
 from bot.engines.dialects import Said, must_be_answer, take_events
 from bot.engines.errors import too_large
-from bot.engines.events import EventStream, Json
+from bot.engines.events import EventStream
 from bot.engines.functions import nested_tool_fields
 from bot.engines.items import fields, listed, text, text_of, whole
 from bot.engines.requests import Requests
 from bot.errors import RunFailed
+from bot.models import Json
 from bot.settings import Settings
 
 TEXT, REASONING = "message", "reasoning"

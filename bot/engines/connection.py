@@ -10,7 +10,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from bot.engines import transport
 from bot.engines.batching import KernelBatch
-from bot.engines.transport import TooLarge
+from bot.engines.transport import ResponseTooLarge
 
 HEAD_BYTES = 64 * 1024
 """Bytes besides the body that may arrive at once: the status line and all headers, extensions of
@@ -51,7 +51,7 @@ class Response:
         return next((value for key, value in self.headers if key.lower() == name), b"")
 
 
-class Connection(asyncio.Protocol):
+class HttpConnection(asyncio.Protocol):
     """Sends requests. A timer watches each, not a task."""
 
     def __init__(self) -> None:
@@ -259,7 +259,7 @@ class Connection(asyncio.Protocol):
         if self._response.is_error and self._length > transport.ERROR_BYTES:
             self._cut()
         elif self._length > transport.BODY_BYTES:
-            self._fail(TooLarge("the body is too large"))
+            self._fail(ResponseTooLarge("the body is too large"))
 
     def _cut(self) -> None:
         """Leave the rest of the body unread."""

@@ -8,12 +8,11 @@ from contextlib import suppress
 
 from bot.calls import FunctionOutput
 from bot.engines.api import Api
-from bot.engines.events import Json
 from bot.engines.functions import closing_items, pairs
 from bot.engines.items import Item, fields, is_message, parts_of, text, text_of
 from bot.engines.retraction import MESSAGE_NOT_FOUND, Occurrence
 from bot.errors import ConversationGone, RunFailed
-from bot.models import Conversation, Message, Record, Thread
+from bot.models import Conversation, Json, Message, Record, Thread
 from bot.telemetry.log import log
 
 ITEMS_PER_CALL = 20

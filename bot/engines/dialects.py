@@ -12,11 +12,12 @@ from bot.engines.answer import PartialResponse
 from bot.engines.api import Api
 from bot.engines.attachments import input_part
 from bot.engines.errors import DETAIL_CHARS, error_in, vendor_errors
-from bot.engines.events import EventStream, Json, stated_error
+from bot.engines.events import EventStream, stated_error
 from bot.engines.functions import pair
 from bot.engines.requests import Requests, response_body
 from bot.errors import Retry, RunFailed
 from bot.media import Attachment
+from bot.models import Json
 from bot.settings import Settings
 from bot.telemetry.log import log
 

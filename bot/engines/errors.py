@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import openai
 
-from bot.engines.transport import TooLarge
+from bot.engines.transport import ResponseTooLarge
 from bot.errors import (
     NOT_THE_PROTOCOL,
     BotError,
@@ -22,7 +22,7 @@ from bot.errors import (
 from bot.telemetry import metrics
 from bot.timing import EngineTiming
 
-Missing = str
+NotFoundKind = str
 """The meaning of a 404: `conversation`, `run`, `file`, `model`, `assistant`, `endpoint`."""
 
 DETAIL_CHARS = 300
@@ -79,7 +79,7 @@ _NO_STORAGE = re.compile(r"zero data retention|zero_data_retention|data retentio
 
 @contextmanager
 def vendor_errors(
-    missing: Missing = "conversation",
+    missing: NotFoundKind = "conversation",
     *,
     model: str = "",
     lock_pause: float = EngineTiming().lock_pause,
@@ -97,7 +97,7 @@ def vendor_errors(
         parsed = parse_error(error, missing, model=model, lock_pause=lock_pause)
         metrics.engine_errors.labels(_label(parsed)).inc()
         raise parsed from None
-    except TooLarge:
+    except ResponseTooLarge:
         metrics.engine_errors.labels("answer_too_large").inc()
         raise too_large() from None
     except httpx2.RequestError as error:
@@ -122,7 +122,7 @@ def _label(error: BotError) -> str:
 
 def parse_error(
     error: openai.APIError,
-    missing: Missing = "conversation",
+    missing: NotFoundKind = "conversation",
     *,
     model: str = "",
     lock_pause: float = EngineTiming().lock_pause,
@@ -131,7 +131,7 @@ def parse_error(
 
     Servers built on other frameworks answer `{"detail": ...}`, without code and param.
     """
-    if isinstance(error.__cause__, TooLarge):
+    if isinstance(error.__cause__, ResponseTooLarge):
         return too_large()
     if isinstance(error, openai.APIConnectionError):
         return _parse_connection(error)
@@ -141,7 +141,7 @@ def parse_error(
 
 
 def _parse_status(
-    error: openai.APIStatusError, missing: Missing, model: str, lock_pause: float
+    error: openai.APIStatusError, missing: NotFoundKind, model: str, lock_pause: float
 ) -> BotError:
     status = error.status_code
     if status == 429:
@@ -248,7 +248,7 @@ def _names_unknown_model(refusal: _Refusal, model: str) -> bool:
     return is_about_it and bool(_UNKNOWN_MODEL.search(refusal.message) or not refusal.message)
 
 
-def _missing_thing(status: int, message: str, missing: Missing) -> str:
+def _missing_thing(status: int, message: str, missing: NotFoundKind) -> str:
     if status != 404:
         return _BY_STATUS.get(status, "bad_request")
     named = _NO_SUCH.search(message)

@@ -15,10 +15,10 @@ from bot.engines.errors import MESSAGE_CHARS
 from bot.engines.items import listed, text
 from bot.engines.parsing import parse
 from bot.engines.size import size_of
-from bot.engines.transport import ERROR_BYTES, TooLarge
+from bot.engines.transport import ERROR_BYTES, ResponseTooLarge
+from bot.models import Json
 from bot.telemetry.log import log
 
-Json = dict[str, Any]
 SLICE_SECONDS = 0.005
 """After this time other tasks run before the next event: one read may hold thousands of them."""
 TIMED = 16
@@ -45,7 +45,7 @@ class EventReader:
         self._is_bare = False
 
     def feed(self, text: bytes) -> Iterator[tuple[str, bytes]]:
-        """The events that are complete with this text. Raises TooLarge."""
+        """The events that are complete with this text. Raises ResponseTooLarge."""
         text, at = self._with_newlines(text), 0
         while at < len(text):
             if self._is_between and (whole := _WHOLE.match(text, at)):
@@ -130,7 +130,7 @@ class EventReader:
         elif line == b"data":
             self._data.append(b"")
         if len(self._data) > MOST_LINES:
-            raise TooLarge("the event has too many lines")
+            raise ResponseTooLarge("the event has too many lines")
 
 
 def _decode(name: bytes) -> str:

@@ -6,8 +6,7 @@ from typing import Any
 from bot.calls import FunctionCall, FunctionOutput, FunctionSpec
 from bot.engines import RunRequest
 from bot.engines.items import Item, text
-
-Json = dict[str, Any]
+from bot.models import Json
 
 OUTPUTS: Mapping[str, str] = {
     "function_call": "function_call_output",

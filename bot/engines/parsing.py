@@ -8,7 +8,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from bot.engines.size import PARSED_BYTES, SMALL_BYTES, parsed_size
-from bot.engines.transport import TooLarge
+from bot.engines.transport import ResponseTooLarge
 
 PIECE = 64 * 1024
 """Bytes that are repaired at once."""
@@ -18,7 +18,7 @@ _LONE = re.compile(rb"%b(?!%b)|%b(?<!%b%b)" % (_HIGH, _LOW, _LOW, _HIGH, _LOW))
 
 
 def parse(data: bytes | bytearray) -> Any:
-    """The value of a JSON text. Raises TooLarge, ValueError, and RecursionError.
+    """The value of a JSON text. Raises ResponseTooLarge, ValueError, and RecursionError.
 
     It is parsed from its bytes: a string of the whole would take four times as much. A bytearray is
     emptied, so that no traceback and no caller keeps it.
@@ -32,7 +32,7 @@ def parse(data: bytes | bytearray) -> Any:
 
 def _parse(data: bytes | bytearray) -> Any:
     if len(data) > SMALL_BYTES and parsed_size(data) > PARSED_BYTES:
-        raise TooLarge("the JSON takes too much memory")
+        raise ResponseTooLarge("the JSON takes too much memory")
     try:
         return from_json(data)
     except ValueError:

@@ -83,7 +83,7 @@ def sleep_in_step(seconds: float) -> Awaitable[None]:
     return _steps_of(asyncio.get_running_loop()).sleep(seconds)
 
 
-class Steps:
+class SharedSleeps:
     """The sleeps of one event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -108,12 +108,12 @@ class Steps:
                 waking.set_result(None)
 
 
-_steps: MutableMapping[asyncio.AbstractEventLoop, Steps] = weakref.WeakKeyDictionary()
+_steps: MutableMapping[asyncio.AbstractEventLoop, SharedSleeps] = weakref.WeakKeyDictionary()
 
 
-def _steps_of(loop: asyncio.AbstractEventLoop) -> Steps:
+def _steps_of(loop: asyncio.AbstractEventLoop) -> SharedSleeps:
     if loop not in _steps:
-        _steps[loop] = Steps(loop)
+        _steps[loop] = SharedSleeps(loop)
     return _steps[loop]
 
 

@@ -12,8 +12,8 @@ from contextlib import suppress
 import httpx2
 
 from bot.engines import transport
-from bot.engines.connection import Connection, Dropped, Response
-from bot.engines.transport import WINDOWS, TooLarge
+from bot.engines.connection import Dropped, HttpConnection, Response
+from bot.engines.transport import WINDOWS, ResponseTooLarge
 
 PIECE = 64 * 1024
 """Bytes that are decompressed at once."""
@@ -55,7 +55,7 @@ class Pool:
         self._port = url.port or (443 if url.scheme == "https" else 80)
         self._context = context if url.scheme == "https" else None
         self._kept = kept
-        self._idle: list[tuple[Connection, float]] = []
+        self._idle: list[tuple[HttpConnection, float]] = []
         self._sweep: asyncio.TimerHandle | None = None
 
     async def get(
@@ -73,7 +73,7 @@ class Pool:
             raise httpx2.ConnectError("the server closed the connection") from error
 
     async def _send(
-        self, connection: Connection, head: bytes, silence: float | None, whole: float | None
+        self, connection: HttpConnection, head: bytes, silence: float | None, whole: float | None
     ) -> Response:
         response = await connection.send(head, silence, whole)
         self.release(connection)
@@ -81,7 +81,7 @@ class Pool:
 
     async def open(
         self, request: bytes, *, connect: float | None, silence: float | None
-    ) -> tuple[Connection, Response]:
+    ) -> tuple[HttpConnection, Response]:
         """Send a request once. The caller reads the body from the connection and releases it."""
         connection = self._take() or await self._connect(connect)
         try:
@@ -89,7 +89,7 @@ class Pool:
         except Dropped as error:  # the server may have read the request
             raise httpx2.ReadError("the server closed the connection") from error
 
-    def release(self, connection: Connection) -> None:
+    def release(self, connection: HttpConnection) -> None:
         """Keep a connection for the next request, if it can be used again."""
         if connection.is_reusable:
             loop = asyncio.get_running_loop()
@@ -99,7 +99,7 @@ class Pool:
         else:
             connection.close()
 
-    def _take(self) -> Connection | None:
+    def _take(self) -> HttpConnection | None:
         """The connection that was used last, if it can be used again."""
         now = asyncio.get_running_loop().time()
         while self._idle:
@@ -109,12 +109,12 @@ class Pool:
             connection.close()
         return None
 
-    async def _connect(self, seconds: float | None) -> Connection:
+    async def _connect(self, seconds: float | None) -> HttpConnection:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(seconds):
                 _, connection = await loop.create_connection(
-                    Connection,
+                    HttpConnection,
                     self._host,
                     self._port,
                     ssl=self._context,
@@ -160,7 +160,7 @@ def body_of(response: Response) -> bytes | bytearray:
         return _decompressed(response, transport.ERROR_BYTES)
     body = _decompressed(response, transport.BODY_BYTES + 1)
     if len(body) > transport.BODY_BYTES:
-        raise TooLarge("the body is too large")
+        raise ResponseTooLarge("the body is too large")
     return body
 
 

@@ -9,12 +9,12 @@ from typing import Any
 from bot.engines import RunRequest
 from bot.engines.api import Api
 from bot.engines.attachments import input_part
-from bot.engines.errors import Missing
-from bot.engines.events import EventStream, Json
+from bot.engines.errors import NotFoundKind
+from bot.engines.events import EventStream
 from bot.engines.functions import tool_fields, without_allowed_tools
 from bot.errors import RunFailed
 from bot.media import Attachment
-from bot.models import Conversation, Message
+from bot.models import Conversation, Json, Message
 from bot.settings import Settings
 from bot.telemetry.log import log
 
@@ -32,7 +32,7 @@ REFUSALS = frozenset({"bad_request", "unsupported_parameter"})
 class Requests:
     """Sends requests; remembers for the life of the process which fields the server refuses."""
 
-    def __init__(self, api: Api, *path: str, missing: Missing = "conversation") -> None:
+    def __init__(self, api: Api, *path: str, missing: NotFoundKind = "conversation") -> None:
         self._api = api
         self._path = path
         self._missing = missing

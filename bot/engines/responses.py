@@ -19,7 +19,7 @@ from bot.engines.adopted import AdoptedRuns
 from bot.engines.answer import WORKING, PartialResponse, update_of
 from bot.engines.api import Api, with_id
 from bot.engines.client import STREAMS
-from bot.engines.events import EventStream, Json
+from bot.engines.events import EventStream
 from bot.engines.following import Following
 from bot.engines.foreground import ForegroundRuns, is_lost
 from bot.engines.functions import answered_call, answered_calls, with_calls
@@ -33,7 +33,7 @@ from bot.engines.streams import LiveStream, LiveStreams
 from bot.engines.watch import Watch
 from bot.errors import ConversationGone, Retry, RunFailed
 from bot.media import FileKind
-from bot.models import Conversation, MadeFile, Record, Run, Thread, Update
+from bot.models import Conversation, Json, MadeFile, Record, Run, Thread, Update
 from bot.settings import Settings
 from bot.telemetry.log import log
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import httpx2
 
-from bot.engines.connection import Connection
+from bot.engines.connection import HttpConnection
 from bot.engines.pool import Pool, Pools, head_of
 from bot.engines.transport import STREAMED
 
@@ -39,9 +39,9 @@ class StreamingTransport(httpx2.AsyncBaseTransport):
 
 
 class _Body(httpx2.AsyncByteStream):
-    def __init__(self, pool: Pool, connection: Connection) -> None:
+    def __init__(self, pool: Pool, connection: HttpConnection) -> None:
         self._pool = pool
-        self._connection: Connection | None = connection
+        self._connection: HttpConnection | None = connection
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while self._connection is not None and (data := await self._connection.read()):

@@ -38,7 +38,7 @@ WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": _ZLIB}
 """The content encodings that a response may have, with the window of zlib for each."""
 
 
-class TooLarge(httpx2.RequestError):
+class ResponseTooLarge(httpx2.RequestError):
     """The server sent more than the limit."""
 
 
@@ -147,7 +147,7 @@ class BoundedBody(_Wrapped):
             if self._tokens is not None:
                 self._tokens -= count_tokens(chunk)
             if self._left < 0 or (self._tokens is not None and self._tokens < 0):
-                raise TooLarge("the body is too large")
+                raise ResponseTooLarge("the body is too large")
             if self._deadline is not None and time.monotonic() > self._deadline:
                 raise httpx2.ReadTimeout("the body took too long")
             yield chunk
@@ -184,7 +184,7 @@ class BoundedEvents(_Wrapped):
             else:
                 event, tokens = len(rest), count_tokens(rest)
             if event > EVENT_BYTES or tokens > JSON_TOKENS or total > STREAM_BYTES:
-                raise TooLarge("the event is too large")
+                raise ResponseTooLarge("the event is too large")
             yield chunk
             del chunk, rest
 

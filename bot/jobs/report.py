@@ -13,7 +13,7 @@ from bot.slack.blocks import Block, bar_chart
 from bot.slack.people import People
 from bot.store import Store
 from bot.store.shards import open_shards
-from bot.store.usage import FORGOTTEN, KINDS, Row, Scope, Spent, day_of
+from bot.store.usage import FORGOTTEN, KINDS, Spent, UsageRow, UsageScope, day_of
 
 TOP = 5
 TOKENS = "Tokens"
@@ -58,7 +58,7 @@ def native_charts(*series: Series) -> list[Block]:
     return [bar_chart(each.title, each.rows, y_label=TOKENS) for each in series if each.rows]
 
 
-async def _top(store: Store, team_id: str, scope: Scope, month: str) -> list[tuple[str, int]]:
+async def _top(store: Store, team_id: str, scope: UsageScope, month: str) -> list[tuple[str, int]]:
     """Ids and their tokens, most first."""
     ids = await store.spending.top(team_id, scope, month, TOP)
     sums = await store.spending.sums(team_id, [(scope, name, month) for name in ids])
@@ -70,7 +70,7 @@ async def _name(people: People, user_id: str) -> str:
     return person.name if person else user_id
 
 
-async def _days(store: Store, team_id: str, scope: Scope, name: str) -> Series:
+async def _days(store: Store, team_id: str, scope: UsageScope, name: str) -> Series:
     today = datetime.now(UTC).date()
     days = list(_span(today.replace(day=1), today))
     sums = await store.spending.sums(team_id, [(scope, name, day.isoformat()) for day in days])
@@ -85,7 +85,7 @@ def _span(first: date, last: date) -> Iterator[date]:
         first += timedelta(days=1)
 
 
-async def fetch_rows(settings: Settings, days: int) -> list[Row]:
+async def fetch_rows(settings: Settings, days: int) -> list[UsageRow]:
     """The rows of the newest `days` days, including today, from the Redis of the settings."""
     today = datetime.now(UTC).date()
     span = list(_span(today - timedelta(days=days - 1), today))
@@ -94,7 +94,7 @@ async def fetch_rows(settings: Settings, days: int) -> list[Row]:
     return sorted(rows, key=lambda row: (row.day, row.team_id))  # stable within a workspace
 
 
-def write_csv(rows: Sequence[Row], file: TextIO) -> None:
+def write_csv(rows: Sequence[UsageRow], file: TextIO) -> None:
     """One line per day, workspace, channel and person."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(("day", "team_id", "channel_id", "user_id", *KINDS))
@@ -102,7 +102,7 @@ def write_csv(rows: Sequence[Row], file: TextIO) -> None:
         writer.writerow((row.day, row.team_id, row.channel_id, row.user_id, *astuple(row.spent)))
 
 
-def render_total(rows: Sequence[Row]) -> str:
+def render_total(rows: Sequence[UsageRow]) -> str:
     """The totals, one line per kind."""
     columns = zip(*(astuple(row.spent) for row in rows), strict=True)
     total = Spent(*map(sum, columns)) if rows else Spent()

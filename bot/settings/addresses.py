@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-Kind = Literal["server", "sentinel", "cluster"]
+AddressKind = Literal["server", "sentinel", "cluster"]
 Host = tuple[str, int]
 """A host name or IP address, and a port."""
 
-SCHEMES: dict[str, tuple[Kind, bool]] = {
+SCHEMES: dict[str, tuple[AddressKind, bool]] = {
     "redis": ("server", False),
     "rediss": ("server", True),
     "unix": ("server", False),
@@ -28,7 +28,7 @@ SCHEMES: dict[str, tuple[Kind, bool]] = {
     "rediss+cluster": ("cluster", True),
 }
 """The kind of deployment and whether its connections are encrypted, by the URL's scheme."""
-PORTS: dict[Kind, int] = {"server": 6379, "sentinel": 26379, "cluster": 6379}
+PORTS: dict[AddressKind, int] = {"server": 6379, "sentinel": 26379, "cluster": 6379}
 SENTINEL_OPTIONS = ("sentinel_username", "sentinel_password", "sentinel_tls")
 _SEPARATOR = re.compile(r"(?:\s+|\s*,\s*)(?=[a-z+]+://)")
 """Between two addresses; within one, a comma separates its hosts or is a part of its password, and
@@ -42,7 +42,7 @@ class Address:
     """Where Redis is. `hosts` are the server, the Sentinels, or some nodes of the cluster; they are
     empty for a Unix socket."""
 
-    kind: Kind
+    kind: AddressKind
     tls: bool
     hosts: tuple[Host, ...] = ()
     url: str = field(default="", repr=False)
@@ -163,7 +163,7 @@ def _server(url: str, *, tls: bool) -> Address:
     return Address("server", tls, hosts, url, secrets=_both_forms(parts.password, *queried))
 
 
-def _names(kind: Kind, path: str) -> tuple[str, int]:
+def _names(kind: AddressKind, path: str) -> tuple[str, int]:
     """The primary's name and the number of the database in a path."""
     parts = [unquote(part) for part in path.strip("/").split("/")] if path.strip("/") else []
     primary = parts.pop(0) if kind == "sentinel" and parts else ""

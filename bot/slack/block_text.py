@@ -6,16 +6,15 @@ parts have no text.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from bot.models import well_formed
+from bot.slack.payload import Payload
 from bot.slack.text import escape
 
 DEEPEST = 12
 """Levels of nesting that are read; Slack's own blocks have fewer than six."""
-
-Payload = Mapping[str, Any]
 
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _READABLE = frozenset(

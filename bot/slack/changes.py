@@ -4,9 +4,7 @@ https://docs.slack.dev/reference/events/message/message_changed
 """
 
 import time
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 from slack_bolt.context.async_context import AsyncBoltContext
@@ -20,19 +18,18 @@ from bot.slack.ephemerals import notice
 from bot.slack.late_transcripts import LateTranscripts
 from bot.slack.messages import Messages
 from bot.slack.origin import own_thread
+from bot.slack.payload import Payload
 from bot.store import Store
 from bot.telemetry.log import log
 from bot.texts.edits import ANSWER_AGAIN, OFFER, TOO_LATE
 from bot.texts.prompts import LATE_FILES
-
-Payload = Mapping[str, Any]
 
 ACTION = "answer_edited"
 OFFER_SECONDS = 300
 """Seconds for which an offer is valid: later edits update it instead of making a second one."""
 
 
-class Changes:
+class MessageChanges:
     """Handles edits, deletions, and additions that Slack makes to a message later."""
 
     def __init__(

@@ -5,12 +5,12 @@ is given twice, as in `text` and `blocks`, is taken once.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from bot.models import File
 from bot.slack.block_text import block_lines, block_text, dicts, link, quoted, string
+from bot.slack.payload import Payload
 from bot.slack.shared_files import parse_files, transcript
 from bot.slack.text import REFERENCE, escape, parse_text, unescape
 from bot.texts.prompts import CUT, forwarded, linked, voice_clip
@@ -38,8 +38,6 @@ _VISIBLE = re.compile(
     "[^\\s\u00ad\u034f\u061c\u115f\u1160\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff]"
 )
 """A character that people can see."""
-
-Payload = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

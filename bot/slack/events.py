@@ -5,8 +5,7 @@ A listener returns when the message is stored durably; only then is the event ac
 """
 
 import asyncio
-from collections.abc import Awaitable, Mapping
-from typing import Any
+from collections.abc import Awaitable
 
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.context.async_context import AsyncBoltContext
@@ -16,17 +15,18 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.errors import BotError
 from bot.models import Message, Thread
 from bot.settings import Settings
-from bot.slack.changes import Changes
+from bot.slack.changes import MessageChanges
 from bot.slack.client import Identity, slack_errors
 from bot.slack.ephemerals import notice
 from bot.slack.late_transcripts import LateTranscripts
 from bot.slack.messages import Messages, Sender, author
 from bot.slack.origin import installation
+from bot.slack.payload import Payload
 from bot.slack.people import People
 from bot.slack.rights import Rights
 from bot.slack.surfaces.assistant_thread import AssistantThread
 from bot.slack.threads import spoke_in
-from bot.store import Address, Routed, Store, jobs
+from bot.store import Addressing, Routed, Store, jobs
 from bot.store.routing import APP_BOUND, PERSON_BOUND
 from bot.telemetry import metrics
 from bot.telemetry.log import log
@@ -52,8 +52,6 @@ EVENTS = (
 )
 """The events that the app subscribes to; the manifest is generated from this."""
 
-Payload = Mapping[str, Any]
-
 
 class Listeners:
     """The listeners of events, named like the events."""
@@ -76,7 +74,7 @@ class Listeners:
         self._identity = identity
         self._messages = Messages(identity)
         self._transcripts = LateTranscripts(store, client)
-        self._changes = Changes(store, client, self._messages, self._transcripts)
+        self._changes = MessageChanges(store, client, self._messages, self._transcripts)
         self._assistant_thread = AssistantThread(store, client, settings.bot_command_prefix)
 
     def register_messages(self, app: AsyncApp) -> None:
@@ -106,7 +104,7 @@ class Listeners:
             return
         direct = event.get("channel_type") == "im"
         mentioned = self._messages.mentions_us(event)
-        address: Address = "direct" if direct else "mention" if mentioned else ""
+        address: Addressing = "direct" if direct else "mention" if mentioned else ""
         await self._receive(event, body, context, address)
 
     async def agent_session_stopped(self, event: Payload, context: AsyncBoltContext) -> None:
@@ -128,7 +126,7 @@ class Listeners:
             )
 
     async def _receive(
-        self, event: Payload, body: Payload, context: AsyncBoltContext, address: Address
+        self, event: Payload, body: Payload, context: AsyncBoltContext, address: Addressing
     ) -> None:
         sender = self._messages.sender(event)
         if not sender or not await self._answers(sender, event, address):
@@ -148,7 +146,7 @@ class Listeners:
         if routed.verdict not in ("full", "overheard", "ignored", "looping"):
             _log_delivery(message, routed)
 
-    async def _answers(self, sender: Sender, event: Payload, address: Address) -> bool:
+    async def _answers(self, sender: Sender, event: Payload, address: Addressing) -> bool:
         """Whether the bot answers this kind of sender at all.
 
         Slackbot only with a reminder that mentions the bot. Apps only if the settings allow it:
@@ -166,7 +164,7 @@ class Listeners:
         person = await self._people.find(author(event))
         return person is not None and not person.is_bot
 
-    async def _store_message(self, message: Message, address: Address, sender: Sender) -> Routed:
+    async def _store_message(self, message: Message, address: Addressing, sender: Sender) -> Routed:
         routing, bound = self._store.routing, PERSON_BOUND if sender == "person" else APP_BOUND
         routed = await routing.route(message, address, self._follow_ups, bound)
         if routed.verdict == "unknown":

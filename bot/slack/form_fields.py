@@ -11,17 +11,19 @@ from typing import Any, Literal
 
 from bot.slack.blocks import LABEL_LENGTH
 from bot.slack.literal import visible
+from bot.slack.payload import Payload
 from bot.texts import forms as texts
 
-Payload = Mapping[str, Any]
-Kind = Literal["text", "email", "url", "date", "datetime", "number", "integer", "yes_no", "choice"]
+FieldKind = Literal[
+    "text", "email", "url", "date", "datetime", "number", "integer", "yes_no", "choice"
+]
 
 MOST_CHOICES = 1_000
 LONGEST_TEXT = 3_000
 LONGEST_LABEL = 150
 LONGEST_HINT = 500
 LONGEST_PATTERN = 100
-FORMATS: Mapping[str, Kind] = {
+FORMATS: Mapping[str, FieldKind] = {
     "email": "email",
     "uri": "url",
     "date": "date",
@@ -39,7 +41,7 @@ class Field:
     text or the number of selected choices."""
 
     name: str
-    kind: Kind
+    kind: FieldKind
     label: str
     hint: str = ""
     required: bool = False
@@ -114,7 +116,7 @@ _BOUNDS = {
 }
 
 
-def _kind_of(name: str, schema: Payload) -> tuple[Kind, bool, tuple[tuple[str, str], ...]]:
+def _kind_of(name: str, schema: Payload) -> tuple[FieldKind, bool, tuple[tuple[str, str], ...]]:
     match schema.get("type"):
         case "string" | None if choices := _choices(schema):
             return "choice", False, choices

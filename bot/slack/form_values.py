@@ -10,7 +10,8 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
-from bot.slack.form_fields import LONGEST_TEXT, Field, Payload
+from bot.slack.form_fields import LONGEST_TEXT, Field
+from bot.slack.payload import Payload
 from bot.texts import forms as texts
 
 LARGEST_NUMBER = 10**15

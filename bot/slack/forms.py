@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from bot.slack.blocks import LABEL_LENGTH, Block
-from bot.slack.form_fields import LONGEST_TEXT, Field, Payload, UnsupportedForm, read_field
+from bot.slack.form_fields import LONGEST_TEXT, Field, UnsupportedForm, read_field
 from bot.slack.form_values import LARGEST_NUMBER, digits, epoch, fits, read_value
+from bot.slack.payload import Payload
 from bot.texts import forms as texts
 
 MOST_FIELDS = 40

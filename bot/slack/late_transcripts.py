@@ -4,21 +4,19 @@ https://docs.slack.dev/reference/events/file_change
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
 
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack.block_text import string
 from bot.slack.client import slack_errors
+from bot.slack.payload import Payload
 from bot.slack.readable import has_transcript
 from bot.slack.shared_files import parse_file
 from bot.store import Store
 from bot.telemetry.log import log
 from bot.texts.prompts import LATE_TRANSCRIPT
-
-Payload = Mapping[str, Any]
 
 
 class LateTranscripts:

@@ -5,13 +5,11 @@ installation is of an earlier one and is ignored.
 https://docs.slack.dev/reference/events/app_uninstalled
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import Retry
 from bot.slack.installed import InstalledWorkspaces
+from bot.slack.payload import Payload
 from bot.slack.tokens import is_refused
 from bot.store import Installation
 from bot.store.shards import Shards
@@ -23,8 +21,6 @@ EVENTS = tuple(sorted(REMOVALS | ACCESS))
 """Subscribed to only if workspaces install the bot themselves."""
 SAME_MOMENT = 2.0
 """Slack's times are whole seconds: for events this close to the installation, its token decides."""
-
-Payload = Mapping[str, Any]
 
 
 class Lifecycle:

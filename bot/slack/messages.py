@@ -4,13 +4,13 @@ Pure, and tolerant: an event without author, channel or time does not count as a
 """
 
 import re
-from collections.abc import Mapping
 from typing import Any, Literal
 
 from bot.models import Message, MessageKind, Thread
 from bot.slack.block_text import string
 from bot.slack.client import Identity
 from bot.slack.content import read_content
+from bot.slack.payload import Payload
 from bot.slack.text import parse_text
 from bot.telemetry import trace
 from bot.texts.prompts import BARE_MENTION, NO_WORDS
@@ -31,7 +31,7 @@ _AROUND = " \t\n.!…*_~`\"'“”‘’\u200b\u200e\u200f\u2060\ufeff"
 _TS = re.compile(r"\d{1,12}\.\d{1,9}", re.ASCII)
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
-Payload = Mapping[str, Any]
+
 Sender = Literal["person", "app", "slackbot", ""]
 """The kind of author; "" for our own posts, for notices, and for malformed events."""
 

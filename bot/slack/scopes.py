@@ -106,7 +106,7 @@ MINIMAL_EVENTS = ("app_mention",)
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class MissingScopes:
     """The scopes of the manifest that an app does not have."""
 
     scopes: tuple[Scope, ...]
@@ -119,12 +119,12 @@ class Missing:
         return "; ".join(f"{scope.name}: {scope.without}" for scope in self.scopes)
 
 
-def find_missing(granted: Collection[str]) -> Missing:
+def find_missing(granted: Collection[str]) -> MissingScopes:
     """Compare the granted scopes with the manifest."""
     missing = tuple(scope for scope in TABLE if scope.name not in granted)
     required = [scope.name for scope in TABLE if not scope.optional and scope.name in granted]
     is_minimal = required == list(MINIMAL)
-    return Missing(missing, is_minimal or all(scope.optional for scope in missing))
+    return MissingScopes(missing, is_minimal or all(scope.optional for scope in missing))
 
 
 def missing_for_tools(granted: Collection[str], tools: Collection[str]) -> list[Scope]:

@@ -85,10 +85,10 @@ def is_well_formed(body: Any) -> bool:
     return True
 
 
-Check = Callable[[Any], bool]
+ShapeCheck = Callable[[Any], bool]
 
 
-def checker(shape: Shape) -> Check:
+def checker(shape: Shape) -> ShapeCheck:
     """A function that says whether a value has a shape. What is optional may also be null."""
     if isinstance(shape, tuple):
         alternatives = [checker(each) for each in shape]
@@ -104,7 +104,7 @@ def checker(shape: Shape) -> Check:
     return lambda value: isinstance(value, shape)
 
 
-def _fields_checker(shape: dict[str, Shape]) -> Check:
+def _fields_checker(shape: dict[str, Shape]) -> ShapeCheck:
     optional = {key[:-1]: checker(each) for key, each in shape.items() if key[-1] == "?"}
     required = [(key, checker(each)) for key, each in shape.items() if key[-1] != "?"]
 

@@ -3,16 +3,14 @@
 https://docs.slack.dev/reference/objects/file-object
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from bot.models import File
 from bot.slack.block_text import dicts, number, string
+from bot.slack.payload import Payload
 
 THUMBNAILS = ("thumb_1024", "thumb_960", "thumb_800", "thumb_720", "thumb_480", "thumb_360")
 """Largest first."""
-
-Payload = Mapping[str, Any]
 
 
 def parse_files(files: Any) -> tuple[File, ...]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any
@@ -17,6 +17,7 @@ from bot.slack.content import read_content
 from bot.slack.messages import POSTED
 from bot.slack.names import Names
 from bot.slack.paging import pages
+from bot.slack.payload import Payload
 from bot.telemetry.log import log
 
 PAGE = 200
@@ -25,8 +26,6 @@ MOST_MESSAGES = 50
 MOST_CHARS = 20_000
 LONGEST_WAIT = 5.0
 """The longest pause, in seconds, that is waited out within a call."""
-
-Payload = Mapping[str, Any]
 
 ABOVE_SECONDS = 86400.0
 MOST_ABOVE = 10

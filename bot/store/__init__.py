@@ -22,7 +22,7 @@ from bot.store.claims import (
     Amendment,
     Beat,
     Claim,
-    Delivery,
+    DeliveryResult,
     Depth,
     Entry,
     InterruptReason,
@@ -45,7 +45,7 @@ from bot.store.pace import Pace
 from bot.store.record_space import RecordSpace
 from bot.store.redelivery import Redelivery
 from bot.store.roster import Roster
-from bot.store.routing import Address, Background, Routed, Routing
+from bot.store.routing import Addressing, Background, Routed, Routing
 from bot.store.sealed import Sealed
 from bot.store.servers import Server
 from bot.store.sockets import Sockets
@@ -56,7 +56,7 @@ from bot.store.workspace_settings import WorkspaceBook
 from bot.timing import StoreTiming
 
 __all__ = [
-    "Address",
+    "Addressing",
     "Amendment",
     "Approval",
     "Approvals",
@@ -73,7 +73,7 @@ __all__ = [
     "DeadLetter",
     "DeadLetters",
     "Decision",
-    "Delivery",
+    "DeliveryResult",
     "Depth",
     "Entry",
     "Feedback",

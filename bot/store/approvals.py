@@ -18,7 +18,7 @@ from bot.store.redelivery import Redelivery
 from bot.store.steps import Step, approval_step, card_step, decision_step
 
 Verdict = Literal["run", "denied", "expired", "withdrawn"]
-Outcome = Literal["decided", "earlier", "gone", "changed", "expired"]
+DecisionOutcome = Literal["decided", "earlier", "gone", "changed", "expired"]
 SUSPENDED = "waits for an approval"
 MOST_GRANTS = 50
 """Tools that may be allowed in one thread."""
@@ -151,7 +151,7 @@ class Approvals:
 
     async def decide(
         self, thread: Thread, turn_id: str, approval: Approval, decision: Decision
-    ) -> tuple[Outcome, Decision | None]:
+    ) -> tuple[DecisionOutcome, Decision | None]:
         """Store a person's decision durably, unless it is too late, and resume the turn.
 
         `earlier`: an earlier decision stays and is returned.

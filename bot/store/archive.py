@@ -17,12 +17,12 @@ from bot.store.corrupt import read_members
 from bot.store.inbox_part import TOMBSTONE_SECONDS
 from bot.store.keys import Keys
 from bot.store.scanning import scan
-from bot.store.scripts import Call
+from bot.store.scripts import ScriptCall
 
 UNMAPPED_SECONDS = 3600
 """Seconds that a turn may take between beginning a conversation and mapping it."""
 
-Fate = Literal["archived", "busy", "used"]
+ArchiveOutcome = Literal["archived", "busy", "used"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,23 +191,23 @@ class Archive:
             known.append((Orphan(engine, id_) if id_ else None, people))
         return known
 
-    async def archive(self, due: Sequence[tuple[Idle, float]]) -> list[Fate]:
+    async def archive(self, due: Sequence[tuple[Idle, float]]) -> list[ArchiveOutcome]:
         """Turn conversations into tombstones unless they are in use again, in one round trip.
 
         Each comes with the time before which it must have been used last.
         """
         if not due:
             return []
-        fates: list[Fate] = await self._connection.run_many(
+        fates: list[ArchiveOutcome] = await self._connection.run_many(
             "archive", [self._call(idle, repr(before)) for idle, before in due]
         )
         return fates
 
-    async def forget(self, conversations: Sequence[Conversation]) -> list[Fate]:
+    async def forget(self, conversations: Sequence[Conversation]) -> list[ArchiveOutcome]:
         """Archive on request, however recently they were used; `busy`: a turn is running."""
         known = await self._look([c.thread for c in conversations])
         found = [Idle(c.thread, 0, *facts) for c, facts in zip(conversations, known, strict=True)]
-        fates: list[Fate] = await self._connection.run_many(
+        fates: list[ArchiveOutcome] = await self._connection.run_many(
             "archive", [self._call(idle, "+inf") for idle in found]
         )
         return fates
@@ -220,9 +220,9 @@ class Archive:
         ]
         await self._connection.run_many("archive", [self._call(idle, "+inf") for idle in found])
 
-    def _call(self, idle: Idle, before: str) -> Call:
+    def _call(self, idle: Idle, before: str) -> ScriptCall:
         thread, people = idle.thread, sorted(idle.people)
-        return Call(
+        return ScriptCall(
             thread,
             keys={"recent": [self._keys.recent(thread.team_id, user_id) for user_id in people]},
             args={

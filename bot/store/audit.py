@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from bot.errors import StoreUnavailable
 from bot.models import decode, encode
+from bot.store.claims import StreamEntry
 from bot.store.connection import Connection
 from bot.store.corrupt import read_each
 from bot.store.keys import Keys
@@ -20,10 +21,6 @@ DAY = 24 * 3600
 READ_AT_ONCE = 500
 ATTEMPTS = 50
 """Two processes may append at the same time; one of them retries."""
-
-
-Entry = tuple[str, dict[str, str]]
-"""An entry of the stream: its id and its fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +154,13 @@ class AuditTrail:
         """Whether `newest` is the hash of the line that was appended last."""
         return (await self._connection.execute("GET", self._keys.audit_head) or "") == newest
 
-    async def _page(self, start: str) -> list[Entry]:
+    async def _page(self, start: str) -> list[StreamEntry]:
         command = ("XRANGE", self._keys.audit, start, "+", "COUNT", READ_AT_ONCE)
-        reply: list[Entry] = await self._connection.execute(*command)
+        reply: list[StreamEntry] = await self._connection.execute(*command)
         return reply
 
 
-def _parser(entries: Sequence[Entry]) -> Callable[[int], tuple[AuditLine, str, str]]:
+def _parser(entries: Sequence[StreamEntry]) -> Callable[[int], tuple[AuditLine, str, str]]:
     """Reads one of the entries: a line, its text, and its hash."""
 
     def parse(number: int) -> tuple[AuditLine, str, str]:

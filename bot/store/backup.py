@@ -21,7 +21,7 @@ from bot.store.cluster import Cluster
 from bot.store.connection import ASIDE_SECONDS, Connection
 from bot.store.keys import Keys
 from bot.store.scanning import PAGE, scan
-from bot.store.scripts import Call
+from bot.store.scripts import ScriptCall
 
 T = TypeVar("T")
 
@@ -138,7 +138,7 @@ class Backup:
             }
             threads = [thread for name in names if (thread := _thread(name))]
             for some in _batched(threads, THREADS_AT_ONCE):
-                calls = [Call(thread, args={"name": thread.key}) for thread in some]
+                calls = [ScriptCall(thread, args={"name": thread.key}) for thread in some]
                 replies = await self._connection.run_many("backup_thread", calls)
                 for thread, parts in zip(some, replies, strict=True):
                     for part in parts:

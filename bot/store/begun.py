@@ -15,7 +15,7 @@ from bot.store.connection import Connection
 from bot.store.corrupt import read_each
 from bot.store.keys import Keys
 from bot.store.recent import Recent
-from bot.store.scripts import Call, Command
+from bot.store.scripts import RedisCommand, ScriptCall
 
 MOST = 20_000
 """Conversations in the stream of a shard at most: about 10 MB."""
@@ -23,7 +23,7 @@ AT_ONCE = 1_000
 OVERHEAD = 300
 """Bytes of a conversation in our memory besides its fields."""
 
-Row = tuple[str, str, str]
+BegunRow = tuple[str, str, str]
 """The thread, the time and the fields of a conversation, as they are stored."""
 
 
@@ -35,10 +35,10 @@ class BegunConversation:
     used_at: str
     fields: dict[str, str]
 
-    def call(self, keys: Keys) -> Call:
+    def call(self, keys: Keys) -> ScriptCall:
         """The call of `recall`."""
         thread, fields = self.thread, self.fields
-        return Call(
+        return ScriptCall(
             thread,
             {"recent": keys.recent(thread.team_id, fields["user_id"])},
             {
@@ -58,10 +58,10 @@ class Begun:
         self._connection = connection
         self._keys = keys
         self._newest = "-"
-        self._known = Recent[Row](room)
+        self._known = Recent[BegunRow](room)
 
     @property
-    def command(self) -> Command:
+    def command(self) -> RedisCommand:
         """The command that reads those begun since the last reply."""
         return ("XRANGE", self._keys.begun, self._newest, "+", "COUNT", AT_ONCE)
 
@@ -83,14 +83,14 @@ class Begun:
         return restored
 
 
-def _parse(row: Row) -> BegunConversation:
+def _parse(row: BegunRow) -> BegunConversation:
     """Raises what `UNREADABLE` names."""
     thread, fields = Thread.parse(row[0]), pairs(json.loads(row[2]))
     parse_conversation(thread, fields)
     return BegunConversation(thread, str(float(row[1])), fields)
 
 
-def _row(entry: tuple[str, dict[str, str]]) -> Row:
+def _row(entry: tuple[str, dict[str, str]]) -> BegunRow:
     """Raises what `UNREADABLE` names."""
     _, values = entry
     return values["thread"], values["used_at"], values["fields"]

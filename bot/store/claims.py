@@ -23,7 +23,7 @@ Amendment = Literal["waiting", "taken", "absent"]
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class DeliveryResult:
     """The result of a delivery: whether the message was `new`; how many wait in its thread,
     including itself; whether a turn is under way there."""
 
@@ -260,18 +260,18 @@ def parse_interrupt(reason: str | None) -> InterruptReason | None:
     return cast(InterruptReason, reason) if reason in get_args(InterruptReason) else None
 
 
-Row = tuple[str, dict[str, str]]
+StreamEntry = tuple[str, dict[str, str]]
 """An entry of a stream: its id and its fields."""
 
 
-def parse_rows(key: str, rows: Sequence[Row]) -> tuple[list[Entry], list[str]]:
+def parse_rows(key: str, rows: Sequence[StreamEntry]) -> tuple[list[Entry], list[str]]:
     """Entries of the stream of ready threads, and the ids of corrupt ones."""
     found = read_each(key, rows, _parse_row)
     sound = {id for (id, _), _ in found}
     return [entry for _, entry in found], [id for id, _ in rows if id not in sound]
 
 
-def _parse_row(row: Row) -> Entry:
+def _parse_row(row: StreamEntry) -> Entry:
     id, fields = row
     begun, root = fields.get("begun") == "1", fields.get("root") == "1"
     return Entry(Thread.parse(fields["thread"]), id, begun=begun, root=root)

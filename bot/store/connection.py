@@ -13,7 +13,7 @@ from bot.store.exchange import Exchange, without_errors
 from bot.store.keys import Keys
 from bot.store.limits import CallLimits
 from bot.store.retries import Admit, Retries
-from bot.store.scripts import Call, Command, Script, Values, load
+from bot.store.scripts import RedisCommand, RedisValues, Script, ScriptCall, load
 from bot.store.topology import Topology
 from bot.telemetry.log import log
 from bot.timing import StoreTiming
@@ -70,7 +70,7 @@ class Connection:
         [reply] = await self.execute_many([command])
         return reply
 
-    async def execute_many(self, commands: Sequence[Command]) -> list[Any]:
+    async def execute_many(self, commands: Sequence[RedisCommand]) -> list[Any]:
         """Run commands in one round trip."""
 
         async def execute(client: "Redis") -> list[Any]:
@@ -83,20 +83,22 @@ class Connection:
         script: str,
         thread: Thread | None = None,
         keys: Mapping[str, str | Sequence[str]] | None = None,
-        **args: Values,
+        **args: RedisValues,
     ) -> Any:
-        """Run `lua/<script>.lua` with what its contract names: see `Call`.
+        """Run `lua/<script>.lua` with what its contract names: see `ScriptCall`.
 
         A key of the wrong type is set aside, and the script repeated.
         """
-        [reply] = await self.run_many(script, [Call(thread, keys or {}, args)])
+        [reply] = await self.run_many(script, [ScriptCall(thread, keys or {}, args)])
         return reply
 
-    async def run_many(self, script: str, calls: Sequence[Call]) -> list[Any]:
+    async def run_many(self, script: str, calls: Sequence[ScriptCall]) -> list[Any]:
         """Run a script once for each call, in one round trip."""
         return await self.run_each([(script, call) for call in calls])
 
-    async def run_each(self, calls: Sequence[tuple[str, Call]], *more: Command) -> list[Any]:
+    async def run_each(
+        self, calls: Sequence[tuple[str, ScriptCall]], *more: RedisCommand
+    ) -> list[Any]:
         """Run several scripts, then the commands in `more`, in this order and one round trip.
 
         They are not atomic, and after a broken connection all of them are repeated.
@@ -132,7 +134,7 @@ class Connection:
         script: str,
         thread: Thread,
         keys: Mapping[str, str | Sequence[str]],
-        **args: Values,
+        **args: RedisValues,
     ) -> Any:
         """Like `run`, then wait until a replica or the disk has confirmed the write, if configured.
 
@@ -140,7 +142,7 @@ class Connection:
         """
         if not self._confirmation:
             return await self.run(script, thread, keys, **args)
-        calls = [(script, Call(thread, keys, args))]
+        calls = [(script, ScriptCall(thread, keys, args))]
         # WAIT counts from the last write on its connection, and a redelivery writes nothing.
         write = ("SET", self._keys.flag("confirmed"), "", "EX", CONFIRMED_SECONDS)
         wait = (*self._confirmation, round(self.timing.confirmation * 1000))
@@ -198,5 +200,5 @@ class Connection:
         await self.topology.close()
 
 
-def _words(commands: Iterable[Command]) -> list[str]:
+def _words(commands: Iterable[RedisCommand]) -> list[str]:
     return [str(word) for command in commands for word in command]

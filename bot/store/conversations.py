@@ -12,7 +12,7 @@ from bot.store.inbox_part import TOMBSTONE_SECONDS
 from bot.store.keys import Keys
 from bot.store.recent import SECONDS
 from bot.store.records import RecordWriter, decode_line
-from bot.store.scripts import Call
+from bot.store.scripts import ScriptCall
 
 BATCH = 100
 
@@ -61,10 +61,10 @@ class Conversations:
         *,
         step: str = "",
         records: Sequence[Record] = (),
-    ) -> Call:
+    ) -> ScriptCall:
         """The call of `save`."""
         thread = claim.thread
-        return Call(
+        return ScriptCall(
             thread,
             {"recent": self._keys.recent(thread.team_id, conversation.user_id)},
             {

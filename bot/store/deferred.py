@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bot.store.claims import Claim
-from bot.store.scripts import Call
+from bot.store.scripts import ScriptCall
 
 
 @dataclass(slots=True)
@@ -16,7 +16,7 @@ class Rider:
     """
 
     script: str
-    call: Call
+    call: ScriptCall
     reply: Any = None
 
 
@@ -25,19 +25,19 @@ class Deferred:
     """Values of steps, by name, and the call of `save` for a new conversation."""
 
     values: Mapping[str, str] = field(default_factory=dict)
-    save: Call | None = None
+    save: ScriptCall | None = None
 
     def __bool__(self) -> bool:
         return bool(self.values) or self.save is not None
 
-    def calls(self, claim: Claim) -> list[tuple[str, Call]]:
+    def calls(self, claim: Claim) -> list[tuple[str, ScriptCall]]:
         """The calls that make these writes; the last one records the values, if there are any."""
         args = {"claim": claim.fence, "name": claim.thread.key, "fields": self.fields}
-        record = [("record", Call(claim.thread, args=args))] if self.values else []
+        record = [("record", ScriptCall(claim.thread, args=args))] if self.values else []
         return [*self.saving, *record]
 
     @property
-    def saving(self) -> list[tuple[str, Call]]:
+    def saving(self) -> list[tuple[str, ScriptCall]]:
         """The call that saves the conversation, if there is one."""
         return [("save", self.save)] if self.save else []
 

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from redis.exceptions import AskError, MovedError, ResponseError
 
 from bot.store.limits import CallLimits
-from bot.store.scripts import Command, source_of
+from bot.store.scripts import RedisCommand, source_of
 from bot.store.topology import Topology
 
 
@@ -20,7 +20,7 @@ class Exchange:
         self._limits = limits
 
     async def send(
-        self, client: "Redis", commands: Sequence[Command], *, follow: bool = True
+        self, client: "Redis", commands: Sequence[RedisCommand], *, follow: bool = True
     ) -> list[Any]:
         """Send commands in one round trip; returns their replies, errors among them.
 
@@ -32,7 +32,7 @@ class Exchange:
                 replies[at] = await self._ask(reply, commands[at])
         return replies
 
-    async def _ask(self, error: AskError, command: Command) -> Any:
+    async def _ask(self, error: AskError, command: RedisCommand) -> Any:
         """The reply of the node that takes over our slot, for a key that it holds already."""
         if command[0] == "EVALSHA":
             command = ("EVAL", source_of(str(command[1])), *command[2:])
@@ -41,7 +41,7 @@ class Exchange:
             return (await exchange(node, [("ASKING",), command]))[1]
 
 
-async def exchange(client: "Redis", commands: Sequence[Command]) -> list[Any]:
+async def exchange(client: "Redis", commands: Sequence[RedisCommand]) -> list[Any]:
     """Send commands in one round trip; returns their replies, errors among them.
 
     This is what redis-py does for a pipeline, without what it measures and retries around it. A
@@ -62,7 +62,7 @@ async def exchange(client: "Redis", commands: Sequence[Command]) -> list[Any]:
         await pool.release(connection)
 
 
-async def _reply(client: "Redis", connection: Any, command: Command) -> Any:
+async def _reply(client: "Redis", connection: Any, command: RedisCommand) -> Any:
     try:
         return await client.parse_response(connection, str(command[0]))
     except ResponseError as error:

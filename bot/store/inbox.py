@@ -8,7 +8,7 @@ from functools import partial
 
 from bot.models import Message, Thread, encode
 from bot.store.backlog import Backlog
-from bot.store.claims import Amendment, Delivery
+from bot.store.claims import Amendment, DeliveryResult
 from bot.store.inbox_part import SEEN_SECONDS
 from bot.store.interrupting import Interrupting
 from bot.store.settling import Settling
@@ -19,7 +19,7 @@ from bot.telemetry.log import log
 class Inbox(Taking, Settling, Backlog, Interrupting):
     """The inbox of all threads, for `web` (deliver) and for the workers (take, settle)."""
 
-    async def deliver(self, message: Message) -> Delivery:
+    async def deliver(self, message: Message) -> DeliveryResult:
         """Store a message durably, once; then it may be acknowledged to Slack.
 
         Duplicates are recognized by (team, channel, ts) or by event id for 26 hours. A message is
@@ -41,7 +41,7 @@ class Inbox(Taking, Settling, Backlog, Interrupting):
             log.warning("inbox_full", thread=thread.key, kind=message.kind)
         if new == 1 and self._redelivery:
             self._redelivery.remember(partial(self.deliver, message), message)
-        return Delivery(new == 1, waiting, bool(active))
+        return DeliveryResult(new == 1, waiting, bool(active))
 
     async def revise(self, message: Message, *, edited: bool = False) -> Amendment:
         """Replace the text of a message, as long as no turn has begun to answer it.

@@ -25,7 +25,7 @@ class SeenBeats:
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class InboxBounds:
     """Maximum sizes: messages in one thread's inbox, spare room there for commands (a stop, a
     reset), and dead letters."""
 
@@ -46,7 +46,7 @@ class InboxPart:
         connection: Connection,
         pulse: Connection,
         keys: Keys,
-        bounds: Bounds = Bounds(),
+        bounds: InboxBounds = InboxBounds(),
         seen: SeenBeats | None = None,
         redelivery: Redelivery | None = None,
     ) -> None:

@@ -9,9 +9,9 @@ from bot.models import decode, encode
 from bot.store.connection import Connection
 from bot.store.corrupt import read_each
 from bot.store.keys import Keys
-from bot.store.sealed import Kind, Sealed
+from bot.store.sealed import Sealed, SecretKind
 
-KIND: Kind = "installation"
+KIND: SecretKind = "installation"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,14 +20,14 @@ from bot.store.claims import (
 from bot.store.connection import Connection
 from bot.store.conversations import Conversations
 from bot.store.deferred import NO_WRITES, Deferred, Rider
-from bot.store.scripts import Call
+from bot.store.scripts import ScriptCall
 from bot.store.steps import Step
 from bot.telemetry import trace
 from bot.telemetry.log import log
 
 T = TypeVar("T")
 
-Steps = Mapping[str, str]
+StoredSteps = Mapping[str, str]
 """The values of steps as JSON, by the name of the step."""
 
 
@@ -50,7 +50,9 @@ class Turns:
         """The journal of the claim's turn, with every step recorded so far."""
         return Turn(claim, self._connection, self._conversations)
 
-    async def begin_again(self, turn: "Turn", dropped: Sequence[str], values: Steps) -> "Turn":
+    async def begin_again(
+        self, turn: "Turn", dropped: Sequence[str], values: StoredSteps
+    ) -> "Turn":
         """Begin a turn again, with the older messages that arrived since it was taken.
 
         The steps `dropped` are as if they had never been begun; `values` are recorded.
@@ -60,7 +62,7 @@ class Turns:
         dropped = [f"{mark}{name}" for name in dropped for mark in "?="]
         messages, journal, kept = await turn.call(
             "reorder",
-            Call(
+            ScriptCall(
                 thread,
                 args={
                     "claim": claim.fence,
@@ -197,7 +199,7 @@ class Turn:
         """Delete the intent of a step whose work is known to have had no effect."""
         self._begun = tuple(name for name in self._begun if name != step.name)
         args = {"claim": self.claim.fence, "step": step.name}
-        await self.call("unbegin", Call(self.claim.thread, args=args))
+        await self.call("unbegin", ScriptCall(self.claim.thread, args=args))
 
     def recall(self, step: Step[T]) -> T | None:
         """The recorded value of a step, or None if it is not done."""
@@ -236,7 +238,7 @@ class Turn:
         await self._connection.run_each(deferred.saving)
         self._deferred = self._deferred.without(deferred)
 
-    async def call(self, script: str, call: Call) -> Any:
+    async def call(self, script: str, call: ScriptCall) -> Any:
         """Run a script after the deferred writes."""
         deferred = self._deferred
         replies = await self._connection.run_each([*deferred.calls(self.claim), (script, call)])
@@ -282,7 +284,7 @@ class Turn:
         self._begun = tuple(dict.fromkeys((*self._begun, step.name)))
         thread, deferred = self.claim.thread, self._deferred
         args = {"name": thread.key, "step": step.name, "fields": deferred.fields}
-        begin = Call(thread, {"pauses": unless}, {"claim": self.claim.fence, **args})
+        begin = ScriptCall(thread, {"pauses": unless}, {"claim": self.claim.fence, **args})
         riders = [(rider.script, rider.call)] if rider else []
         calls = [*deferred.saving, ("begin", begin), *riders]
         replies = await self._connection.run_each(calls)

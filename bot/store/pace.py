@@ -5,7 +5,7 @@ import asyncio
 from bot.store.connection import Connection
 from bot.store.deferred import Rider
 from bot.store.keys import Keys
-from bot.store.scripts import Call
+from bot.store.scripts import ScriptCall
 
 
 class Pace:
@@ -57,8 +57,8 @@ class Pace:
 
     def _call(
         self, bucket: str, rate: float, burst: int, pause: float, who: str, leave: int | str
-    ) -> Call:
-        return Call(
+    ) -> ScriptCall:
+        return ScriptCall(
             keys={"bucket": self._keys.bucket(bucket), "places": self._keys.places(bucket)},
             args={
                 "interval": 1 / rate,

@@ -6,7 +6,7 @@ from bot.store.connection import Connection
 from bot.store.corrupt import read_each
 from bot.store.keys import Keys
 from bot.store.scanning import scan
-from bot.store.scripts import Call
+from bot.store.scripts import ScriptCall
 from bot.telemetry.log import log
 
 
@@ -19,7 +19,7 @@ async def recover_places(connection: Connection, keys: Keys) -> None:
         recovered += sum(
             await connection.run_many(
                 "recover",
-                [Call(thread, args={"name": thread.key}) for thread in threads],
+                [ScriptCall(thread, args={"name": thread.key}) for thread in threads],
             )
         )
     await connection.execute("DEL", keys.recover)

@@ -23,7 +23,7 @@ from bot.store.records import (
     shorten,
     size,
 )
-from bot.store.scripts import Call
+from bot.store.scripts import ScriptCall
 
 SAMPLE = 50
 """Conversations in the sample of an estimate."""
@@ -117,7 +117,7 @@ class RecordSpace:
             lambda: [change(*each) for each in zip(records, is_whole, strict=True)]
         )
         calls = [
-            Call(thread, args={"length": len(before), "lines": after})
+            ScriptCall(thread, args={"length": len(before), "lines": after})
             for thread, before, after in zip(threads, records, changed, strict=True)
             if after != before
         ]

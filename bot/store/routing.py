@@ -8,14 +8,14 @@ from typing import Literal
 from bot.models import FollowUps, Message, Thread, decode, encode
 from bot.store.connection import Connection
 from bot.store.corrupt import read_each
-from bot.store.inbox_part import SEEN_SECONDS, TOMBSTONE_SECONDS, Bounds
+from bot.store.inbox_part import SEEN_SECONDS, TOMBSTONE_SECONDS, InboxBounds
 from bot.store.journal import Turn
 from bot.store.keys import Keys
 from bot.store.redelivery import Redelivery
 from bot.store.steps import Step
 from bot.store.twins import Twins
 
-Address = Literal["direct", "mention", ""]
+Addressing = Literal["direct", "mention", ""]
 """How a message addresses the bot: in a direct message, by a mention, or not at all."""
 
 EARLY_SECONDS = 90
@@ -56,7 +56,7 @@ class Routed:
     data, as after a loss of data; the caller asks Slack whether the bot takes part in it, calls
     `adopt` and routes again. `late_files`: a duplicate with files that the first delivery lacked,
     too late to add them. `looping`: not stored, because its author replies to each of our answers
-    as another bot would. `waiting` and `active` are those of `Delivery`.
+    as another bot would. `waiting` and `active` are those of `DeliveryResult`.
     """
 
     verdict: Literal[
@@ -103,7 +103,7 @@ class Routing:
         self,
         connection: Connection,
         keys: Keys,
-        bounds: Bounds = Bounds(),
+        bounds: InboxBounds = InboxBounds(),
         redelivery: Redelivery | None = None,
     ) -> None:
         self._connection = connection
@@ -115,7 +115,7 @@ class Routing:
     async def route(
         self,
         message: Message,
-        address: Address,
+        address: Addressing,
         follow_ups: FollowUps,
         bound: Bound = PERSON_BOUND,
     ) -> Routed:
@@ -133,7 +133,7 @@ class Routing:
         return await self._twins.store(message, route, lambda routed: routed.verdict in STORED)
 
     async def _route(
-        self, message: Message, address: Address, follow_ups: FollowUps, bound: Bound
+        self, message: Message, address: Addressing, follow_ups: FollowUps, bound: Bound
     ) -> Routed:
         keys, thread = self._keys, message.thread
         if not address:

@@ -20,9 +20,9 @@ from pathlib import Path
 from bot.models import Thread
 from bot.store.keys import Keys
 
-Value = str | int | float
-Values = Value | Sequence[Value]
-Command = Sequence[Value]
+RedisValue = str | int | float
+RedisValues = RedisValue | Sequence[RedisValue]
+RedisCommand = Sequence[RedisValue]
 
 FOLDER = Path(__file__).parent / "lua"
 _sources: dict[str, str] = {}
@@ -33,7 +33,7 @@ _NAME = re.compile(r"(?P<name>[a-z_]+)(?P<number>: number)?(?P<list>\.\.\.)?")
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ScriptCall:
     """One call of a script.
 
     A key is looked up in `keys`, then among those that `Keys` has one of (`ready`), then, with a
@@ -42,7 +42,7 @@ class Call:
 
     thread: Thread | None = None
     keys: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
-    args: Mapping[str, Values] = field(default_factory=dict)
+    args: Mapping[str, RedisValues] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +61,11 @@ class Parameter:
         value = f"tonumber({array}[{at}])" if self.is_number else f"{array}[{at}]"
         return f"local {self.name} = {value}"
 
-    def values(self, value: Values) -> list[Value]:
+    def values(self, value: RedisValues) -> list[RedisValue]:
         """A given value as a list. Raises TypeError for one value in place of a list."""
-        if self.is_list != (not isinstance(value, Value)):
+        if self.is_list != (not isinstance(value, RedisValue)):
             raise TypeError(f"{self.name} has the wrong shape")
-        return [value] if isinstance(value, Value) else list(value)
+        return [value] if isinstance(value, RedisValue) else list(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +80,12 @@ class Script:
     key_names: frozenset[str]
     arg_names: frozenset[str]
 
-    def command(self, keys: Keys, call: Call) -> Command:
+    def command(self, keys: Keys, call: ScriptCall) -> RedisCommand:
         """The command that makes a call. Raises TypeError if its values do not fit."""
         names, values = self.order(keys, call)
         return ("EVALSHA", self.sha, len(names), *names, *values)
 
-    def order(self, keys: Keys, call: Call) -> tuple[list[str], list[Value]]:
+    def order(self, keys: Keys, call: ScriptCall) -> tuple[list[str], list[RedisValue]]:
         """The keys and arguments of a call by position. Raises TypeError if they do not fit."""
         self._refuse_unknown(self.key_names, call.keys)
         self._refuse_unknown(self.arg_names, call.args)
@@ -97,7 +97,7 @@ class Script:
         ]
         return names, [value for each in self.args for value in each.values(call.args[each.name])]
 
-    def _key(self, name: str, keys: Keys, call: Call) -> str | Sequence[str]:
+    def _key(self, name: str, keys: Keys, call: ScriptCall) -> str | Sequence[str]:
         if name in call.keys:
             return call.keys[name]
         known = getattr(Keys, name, None)

@@ -9,13 +9,13 @@ from bot.sealing import Keyring, Unreadable
 from bot.store.connection import Connection
 from bot.store.keys import Keys
 from bot.store.scanning import scan
-from bot.store.scripts import Call
+from bot.store.scripts import ScriptCall
 from bot.telemetry.log import log
 
-Kind = Literal["installation", "ai_key", "credential", "unconfirmed"]
+SecretKind = Literal["installation", "ai_key", "credential", "unconfirmed"]
 """`installation`: a workspace's tokens; `ai_key`: its own key of the AI server; `credential`: what
 a person connected to a tool; `unconfirmed`: the same before its code was entered."""
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS: tuple[SecretKind, ...] = get_args(SecretKind)
 
 LENT = "lent"
 PAGE = 200
@@ -39,16 +39,16 @@ class Sealed:
         self._keys = keys
         self._keyring = keyring
 
-    async def save(self, kind: Kind, name: str, secret: str) -> None:
+    async def save(self, kind: SecretKind, name: str, secret: str) -> None:
         """Store a secret. Raises ConfigError without an encryption key."""
         sealed = self.seal(kind, name, secret)
         await self._connection.execute("HSET", self._keys.sealed(kind), name, sealed)
 
-    def seal(self, kind: Kind, name: str, secret: str) -> str:
+    def seal(self, kind: SecretKind, name: str, secret: str) -> str:
         """The sealed form of a secret, for a script that stores it with something else."""
         return self._keyring.seal(secret, kind, name)
 
-    async def find(self, kind: Kind, name: str) -> str | None:
+    async def find(self, kind: SecretKind, name: str) -> str | None:
         """A secret, or None if there is none. Raises Unreadable, or ConfigError without a key."""
         found = await self._connection.execute("HGET", self._keys.sealed(kind), name)
         return None if found is None else self._keyring.open(found, kind, name)
@@ -66,7 +66,7 @@ class Sealed:
         """Take a secret that was lent: like `peek`, but it can be taken only once."""
         return self._lent(name, await self._connection.execute("GETDEL", self._keys.lent(name)))
 
-    async def redeem(self, name: str, kind: Kind, row: str, secret: str) -> bool:
+    async def redeem(self, name: str, kind: SecretKind, row: str, secret: str) -> bool:
         """Take a secret that was lent, and store another one in its place, both or neither. False
         if it expired or was taken, perhaps by this call before its connection broke."""
         keys = {"lent": self._keys.lent(name), "sealed": self._keys.sealed(kind)}
@@ -77,7 +77,7 @@ class Sealed:
         return None if found is None else self._keyring.open(found, LENT, name)
 
     async def replace(
-        self, kind: Kind, name: str, is_before: Callable[[str], bool], after: str
+        self, kind: SecretKind, name: str, is_before: Callable[[str], bool], after: str
     ) -> bool:
         """Store `after` if the secret is still the one before. Returns whether it was.
 
@@ -92,11 +92,11 @@ class Sealed:
                 return True
         return False
 
-    async def remove(self, kind: Kind, name: str) -> bool:
+    async def remove(self, kind: SecretKind, name: str) -> bool:
         """Delete a secret. Returns whether there was one."""
         return bool(await self._connection.execute("HDEL", self._keys.sealed(kind), name))
 
-    async def names(self, kind: Kind) -> list[str]:
+    async def names(self, kind: SecretKind) -> list[str]:
         """The owners of all secrets of a kind, readable or not."""
         return sorted(await self._connection.execute("HKEYS", self._keys.sealed(kind)))
 
@@ -133,7 +133,7 @@ class Sealed:
         return Rotated(resealed, current, tuple(unreadable))
 
     def _sealed_again(
-        self, kind: Kind, rows: Sequence[tuple[str, str]], unreadable: list[str]
+        self, kind: SecretKind, rows: Sequence[tuple[str, str]], unreadable: list[str]
     ) -> list[tuple[str, str, str]]:
         again = []
         for name, text in rows:
@@ -146,15 +146,15 @@ class Sealed:
                 again.append((name, text, self._keyring.seal(secret, kind, name)))
         return again
 
-    async def _reseal(self, kind: Kind, rows: Sequence[tuple[str, str, str]]) -> list[int]:
+    async def _reseal(self, kind: SecretKind, rows: Sequence[tuple[str, str, str]]) -> list[int]:
         keys = {"sealed": self._keys.sealed(kind)}
         calls = [
-            Call(keys=keys, args={"name": name, "before": before, "after": after})
+            ScriptCall(keys=keys, args={"name": name, "before": before, "after": after})
             for name, before, after in rows
         ]
         return [int(reply) for reply in await self._connection.run_many("reseal", calls)]
 
-    async def _pages(self, kind: Kind) -> AsyncIterator[list[tuple[str, str]]]:
+    async def _pages(self, kind: SecretKind) -> AsyncIterator[list[tuple[str, str]]]:
         key = self._keys.sealed(kind)
         async for page in scan(self._connection, "HSCAN", key, count=PAGE):
             yield list(page.items())

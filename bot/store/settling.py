@@ -16,7 +16,7 @@ from bot.store.inbox_part import (
     TOMBSTONE_SECONDS,
     InboxPart,
 )
-from bot.store.scripts import Call, Values
+from bot.store.scripts import RedisValues, ScriptCall
 from bot.store.usage import ROWS_SECONDS, SUMS_SECONDS, Charge
 from bot.telemetry.log import log
 
@@ -123,7 +123,9 @@ class Settling(InboxPart):
         await self._end(claim, ending)
 
     async def _end(self, claim: Claim, ending: Ending, reserved: Sequence[str] = ()) -> str | None:
-        call = Call(claim.thread, self._keys_of(claim, ending), await self._args_of(claim, ending))
+        call = ScriptCall(
+            claim.thread, self._keys_of(claim, ending), await self._args_of(claim, ending)
+        )
         releases = [("HDEL", key, claim.turn_id) for key in reserved]
         (dropped, previous), *_ = await self._connection.run_each([("settle", call)], *releases)
         if dropped:
@@ -142,7 +144,7 @@ class Settling(InboxPart):
             ],
         }
 
-    async def _args_of(self, claim: Claim, ending: Ending) -> dict[str, Values]:
+    async def _args_of(self, claim: Claim, ending: Ending) -> dict[str, RedisValues]:
         thread, letter, owed = claim.thread, ending.letter, ending.owed
         counts = {"turns": 1, "messages": len(ending.answered), **ending.counts}
         charges = [charge.facts(claim, turns=int(charge.is_first)) for charge in ending.charges]

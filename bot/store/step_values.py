@@ -5,9 +5,9 @@ They are stored in Redis and outlive a deploy: give a new field a default.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from bot.calls import FunctionCall, HostedCall
+from bot.calls import CallOutcome, FunctionCall, HostedCall
 from bot.models import (
     Card,
     Citation,
@@ -133,9 +133,6 @@ class Asked:
     cards: tuple[Card, ...] = ()
     usage: Usage | None = None
     last_item_id: str = ""
-
-
-CallOutcome = Literal["done", "not_run", "unknown", "input_required"]
 
 
 @dataclass(frozen=True, slots=True)

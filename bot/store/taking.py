@@ -14,7 +14,7 @@ from bot.store.inbox_part import InboxPart
 from bot.store.keys import GROUP, Keys
 from bot.store.places import recover_places
 from bot.store.retries import NoGroup
-from bot.store.scripts import Call
+from bot.store.scripts import ScriptCall
 from bot.telemetry.log import log
 
 
@@ -75,7 +75,7 @@ class Taking(InboxPart):
                 claims[entry.id] = claim
         return claims
 
-    async def _take(self, calls: Sequence[Call]) -> list[Any]:
+    async def _take(self, calls: Sequence[ScriptCall]) -> list[Any]:
         """Run `take`. After a rollback of Redis it waits until the workers have reinstated their
         turns."""
         while True:
@@ -84,9 +84,9 @@ class Taking(InboxPart):
                 return replies
             await asyncio.sleep(self._connection.timing.settling / 4)
 
-    def _taking(self, entry: Entry, fence: str, worker: str) -> Call:
+    def _taking(self, entry: Entry, fence: str, worker: str) -> ScriptCall:
         keys, thread = self._keys, entry.thread
-        return Call(
+        return ScriptCall(
             thread,
             keys={
                 "settings": keys.settings(thread.team_id, thread.channel_id),

@@ -17,7 +17,7 @@ from bot.store.connection import Connection
 from bot.store.corrupt import read_count, read_each
 from bot.store.keys import Keys
 
-Scope = Literal["team", "channel", "person"]
+UsageScope = Literal["team", "channel", "person"]
 
 ROWS_SECONDS = 400 * 86400
 SUMS_SECONDS = 70 * 86400
@@ -68,7 +68,7 @@ KINDS = tuple(field.name for field in fields(Spent))
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class UsageRow:
     """The usage of one person in one channel on one day."""
 
     day: str
@@ -101,7 +101,7 @@ class Charge:
         """The keys of the script: see `collect_charges` in the prelude."""
         thread, day = claim.thread, day_of(claim.taken_at)
         team_id, channel_id, month = thread.team_id, thread.channel_id, day[:7]
-        scopes: Sequence[tuple[Scope, str]] = (
+        scopes: Sequence[tuple[UsageScope, str]] = (
             ("team", ""),
             ("channel", channel_id),
             ("person", self.user_id),
@@ -167,7 +167,9 @@ class Spending:
         )
         return bool(counted)
 
-    async def sums(self, team_id: str, wanted: Sequence[tuple[Scope, str, str]]) -> list[Spent]:
+    async def sums(
+        self, team_id: str, wanted: Sequence[tuple[UsageScope, str, str]]
+    ) -> list[Spent]:
         """Sums by (scope, id, period), the period a day or a month; the id of "team" is ""."""
         found = await self._connection.execute_many(
             [("HGETALL", self._keys.spent(team_id, *which)) for which in wanted]
@@ -178,7 +180,7 @@ class Spending:
         self,
         turn_id: str,
         team_id: str,
-        scope: Scope,
+        scope: UsageScope,
         name: str,
         day: str,
         *,
@@ -209,28 +211,30 @@ class Spending:
         )
         return bool(granted), int(tokens), int(cost)
 
-    async def release(self, turn_id: str, team_id: str, whose: Sequence[tuple[Scope, str]]) -> None:
+    async def release(
+        self, turn_id: str, team_id: str, whose: Sequence[tuple[UsageScope, str]]
+    ) -> None:
         """Delete a turn's reservations; its actual usage is counted."""
         await self._connection.execute_many(
             [("HDEL", self._keys.reserved(team_id, scope, name), turn_id) for scope, name in whose]
         )
 
-    async def count_request(self, team_id: str, scope: Scope, name: str, minute: int) -> int:
+    async def count_request(self, team_id: str, scope: UsageScope, name: str, minute: int) -> int:
         """Count a request; returns the count of this minute (of the epoch)."""
         key = self._keys.requests(team_id, scope, name, minute)
         count, _ = await self._connection.execute_many([("INCR", key), ("EXPIRE", key, 120)])
         return int(count)
 
-    async def top(self, team_id: str, scope: Scope, month: str, count: int) -> list[str]:
+    async def top(self, team_id: str, scope: UsageScope, month: str, count: int) -> list[str]:
         """The ids with the most tokens in a month, in descending order."""
         key = self._keys.top(team_id, scope, month)
         found: list[str] = await self._connection.execute("ZREVRANGE", key, 0, count - 1)
         return found
 
-    async def rows(self, days: Iterable[date]) -> list[Row]:
+    async def rows(self, days: Iterable[date]) -> list[UsageRow]:
         """All rows of some days, of all workspaces, by day, workspace, channel and person."""
         teams = sorted(await self._connection.execute("SMEMBERS", self._keys.teams))
-        found: list[Row] = []
+        found: list[UsageRow] = []
         for day in days:
             for team_id in teams:
                 cells = await self._connection.execute(
@@ -273,8 +277,8 @@ def _parse_cell(cell: tuple[str, str]) -> tuple[str, str, str]:
     return channel_id, user_id, kind
 
 
-def _parse_rows(day: str, team_id: str, cells: dict[str, str]) -> list[Row]:
+def _parse_rows(day: str, team_id: str, cells: dict[str, str]) -> list[UsageRow]:
     counts: dict[tuple[str, str], dict[str, str]] = {}
     for (_, count), (channel_id, user_id, kind) in read_each("usage", cells.items(), _parse_cell):
         counts.setdefault((channel_id, user_id), {})[kind] = count
-    return [Row(day, team_id, *who, _parse(cells)) for who, cells in sorted(counts.items())]
+    return [UsageRow(day, team_id, *who, _parse(cells)) for who, cells in sorted(counts.items())]

@@ -13,7 +13,7 @@ from bot.store.keys import GROUP, Keys
 from bot.store.places import recover_places
 from bot.store.recovery import reinstate
 from bot.store.retries import NoGroup
-from bot.store.scripts import Call
+from bot.store.scripts import ScriptCall
 from bot.store.taking import read_entries
 
 WAKE_AT_ONCE = 1000
@@ -78,7 +78,7 @@ class Workers:
     async def wake(self, threads: Sequence[Thread]) -> None:
         """Make threads ready that were to come back later."""
         await self._connection.run_many(
-            "wake", [Call(thread, args={"name": thread.key}) for thread in threads]
+            "wake", [ScriptCall(thread, args={"name": thread.key}) for thread in threads]
         )
 
     async def rescue(self, worker: str, limit: int = MOVE_AT_ONCE) -> int:
@@ -149,7 +149,7 @@ class Workers:
         moved = await self._connection.run_many(
             "requeue",
             [
-                Call(
+                ScriptCall(
                     entry.thread,
                     args={"entry": entry.id, "name": entry.thread.key, "crashed": int(crashed)},
                 )

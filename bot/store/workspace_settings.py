@@ -9,9 +9,9 @@ from bot.store.channel_settings import READ_AHEAD, VERSIONS_KEPT, ChannelSetting
 from bot.store.connection import Connection
 from bot.store.corrupt import read_each
 from bot.store.keys import Keys
-from bot.store.sealed import Kind, Sealed
+from bot.store.sealed import Sealed, SecretKind
 
-KEY_KIND: Kind = "ai_key"
+KEY_KIND: SecretKind = "ai_key"
 
 
 @dataclass(frozen=True, slots=True)

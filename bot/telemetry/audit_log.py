@@ -16,7 +16,7 @@ from typing import Literal, TextIO
 from bot.models import Message
 from bot.telemetry.log import log
 
-Event = Literal[
+AuditEvent = Literal[
     "answer",
     "backup",
     "dead_letters_dropped",
@@ -33,7 +33,7 @@ Event = Literal[
     "workspace_installed",
     "workspace_removed",
 ]
-EVENTS: Mapping[Event, str] = {
+EVENTS: Mapping[AuditEvent, str] = {
     "answer": "a turn ended: who asked, where, the model, tokens, tools, the outcome",
     "backup": "an operator copied all data to a file",
     "dead_letters_dropped": "an operator deleted dead letters",
@@ -50,28 +50,28 @@ EVENTS: Mapping[Event, str] = {
     "workspace_installed": "a workspace or an organization installed the bot",
     "workspace_removed": "the bot was removed there, or an operator removed it",
 }
-Value = str | int | float | bool | None | Sequence[str]
+AuditValue = str | int | float | bool | None | Sequence[str]
 LONGEST = 200
-_EMPTY: tuple[Value, ...] = ("", None, [], ())
+_EMPTY: tuple[AuditValue, ...] = ("", None, [], ())
 
 _lines = logging.getLogger("bot.audit")
 _lines.propagate = False
 
 
-def record(event: Event, **fields: Value) -> None:
+def record(event: AuditEvent, **fields: AuditValue) -> None:
     """Write a line, if the audit log is on; empty fields are left out."""
     if _lines.handlers:
         _lines.info(render(event, fields))
 
 
-def record_message(event: Event, message: Message, **fields: Value) -> None:
+def record_message(event: AuditEvent, message: Message, **fields: AuditValue) -> None:
     """Write a line about a message: where it is, who wrote it, and these fields."""
     thread = message.thread
     place = {"team": thread.team_id, "channel": thread.channel_id, "thread": thread.thread_ts}
     record(event, **place, user=message.user_id, **fields)
 
 
-def render(event: Event, fields: Mapping[str, Value], at: float | None = None) -> str:
+def render(event: AuditEvent, fields: Mapping[str, AuditValue], at: float | None = None) -> str:
     """The line; `at` in epoch seconds, default now."""
     time = datetime.now(UTC) if at is None else datetime.fromtimestamp(at, UTC)
     kept = {name: _bounded(value) for name, value in fields.items() if value not in _EMPTY}
@@ -79,7 +79,7 @@ def render(event: Event, fields: Mapping[str, Value], at: float | None = None) -
     return json.dumps(line, ensure_ascii=True)
 
 
-def _bounded(value: Value) -> Value:
+def _bounded(value: AuditValue) -> AuditValue:
     return value[:LONGEST] if isinstance(value, str) else value
 
 

@@ -20,8 +20,8 @@ SERVICE = "threadbot"
 EXPORT_SECONDS = 3.0
 """Timeout of one export; the process does not wait longer for the collector when it ends."""
 
-Kind = Literal["server", "internal", "consumer"]
-Value = str | int | float
+SpanKind = Literal["server", "internal", "consumer"]
+AttributeValue = str | int | float
 
 _tracer: "Tracer | None" = None
 _nothing = nullcontext()
@@ -61,8 +61,8 @@ def span(
     *,
     parent: str = "",
     links: Collection[str] = (),
-    kind: Kind = "internal",
-    **attributes: Value,
+    kind: SpanKind = "internal",
+    **attributes: AttributeValue,
 ) -> AbstractContextManager[object]:
     """A span around a block; underscores in the names of attributes become dots.
 
@@ -91,8 +91,8 @@ def _span(
     name: str,
     parent: str,
     links: Collection[str],
-    kind: Kind,
-    attributes: dict[str, Value],
+    kind: SpanKind,
+    attributes: dict[str, AttributeValue],
 ) -> "Iterator[Span]":
     from opentelemetry.trace import Link, SpanKind, StatusCode, get_current_span
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator

@@ -13,7 +13,7 @@ from bot.errors import BotError, ConfigError
 from bot.models import decode, encode
 from bot.sealing import Unreadable
 from bot.settings import Settings
-from bot.store.sealed import Kind
+from bot.store.sealed import SecretKind
 from bot.store.shards import Shards
 from bot.telemetry.log import log
 from bot.tools.authorization_servers import AuthorizationServers
@@ -38,7 +38,7 @@ EARLY = 60.0
 """Seconds before its end at which a token is renewed."""
 RENEWAL = 30.0
 """Seconds for which one process may renew a token while the others wait."""
-KIND: Kind = "credential"
+KIND: SecretKind = "credential"
 RETURN_PATH = "/oauth/callback"
 CLIENT_PATH = "/oauth/client.json"
 CONNECT_PATH = "/connect/{token}"

@@ -3,7 +3,7 @@
 import ipaddress
 from collections.abc import Sequence
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _UNICAST = ipaddress.ip_network("2000::/3")
@@ -39,7 +39,7 @@ def has_link_local(addresses: Sequence[str]) -> bool:
     return any(_is_link_local(_parse(each)) for each in addresses)
 
 
-def _parse(address: str) -> Address:
+def _parse(address: str) -> IpAddress:
     """An IP address; of one that contains an IPv4 address, the latter."""
     found = ipaddress.ip_address(address)
     if isinstance(found, ipaddress.IPv4Address):
@@ -49,11 +49,11 @@ def _parse(address: str) -> Address:
     return found.ipv4_mapped or found.sixtofour or found
 
 
-def _is_public(address: Address) -> bool:
+def _is_public(address: IpAddress) -> bool:
     if isinstance(address, ipaddress.IPv6Address) and address not in _UNICAST:
         return False
     return address.is_global and not address.is_multicast and not _is_link_local(address)
 
 
-def _is_link_local(address: Address) -> bool:
+def _is_link_local(address: IpAddress) -> bool:
     return address.is_link_local or address == _AZURE_HOST

@@ -31,10 +31,10 @@ class AuthorizationServers:
     async def client(self) -> "OAuth":
         """The OAuth client. It imports the MCP SDK, which takes a second: in a thread."""
         if self._oauth is None:
-            from bot.tools.http import BoundedTransport
+            from bot.tools.http import McpTransport
 
             oauth = await asyncio.to_thread(_load_oauth)
-            transport = BoundedTransport(LARGEST_METADATA)
+            transport = McpTransport(LARGEST_METADATA)
             self._oauth = oauth(self._callback, self._client_url, transport)
         return self._oauth
 

@@ -24,7 +24,7 @@ VARIABLE = "BOT_TOOLS"
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SERVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 
-Ask = Literal["never", "writes", "always"]
+AskPolicy = Literal["never", "writes", "always"]
 """When a person is asked before a call: never, before tools that may change something, always."""
 
 
@@ -41,7 +41,7 @@ class ServerConfig(_Strict):
     args: tuple[str, ...] = ()
     env: dict[str, str] = {}
     cwd: Path | None = None
-    ask: Ask = "writes"
+    ask: AskPolicy = "writes"
     always_ask: tuple[str, ...] = ()
     """Tools (patterns such as `delete_*`) that always need approval, whatever `ask` says."""
     allow: tuple[str, ...] = ("*",)

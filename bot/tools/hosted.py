@@ -5,13 +5,11 @@ prompt caches stay warm.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
+from bot.models import Json
 from bot.tools.config import BuiltIn, ServerConfig
 from bot.tools.policy import decide
 from bot.tools.tool import Tool
-
-Json = dict[str, Any]
 
 
 def built_in_tools(config: BuiltIn) -> list[Json]:

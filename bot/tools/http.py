@@ -14,7 +14,7 @@ class BodyTooLarge(httpx2.TransportError, httpx2.StreamError):
     """
 
 
-class BoundedTransport(httpx2.AsyncBaseTransport):
+class McpTransport(httpx2.AsyncBaseTransport):
     """Limits the size of responses.
 
     They may not be compressed, and are read as UTF-8: otherwise the limits would not hold.

@@ -1,7 +1,7 @@
 """The MCP client: lists and calls the tools of the configured servers.
 
-Any fault of a server (slow, down, crashing, endless, malformed) becomes a `Result` for the model
-and never affects the turn or the worker. Protocol: https://modelcontextprotocol.io, revision
+Any fault of a server (slow, down, crashing, endless, malformed) becomes a `ToolResult` for the
+model and never affects the turn or the worker. Protocol: https://modelcontextprotocol.io, revision
 2026-07-28 and, for older servers, the handshake of 2025-11-25 and before; the SDK negotiates.
 """
 
@@ -30,10 +30,10 @@ from bot.telemetry.log import log
 from bot.texts.accounts import NOT_CONNECTED as NOT_CONNECTED_TEXT
 from bot.tools.config import ServerConfig
 from bot.tools.connection import ServerConnection, client_for
-from bot.tools.http import BoundedTransport
+from bot.tools.http import McpTransport
 from bot.tools.output import checked_schema, cut, one_line, render_content
 from bot.tools.person_auth import PersonAuth
-from bot.tools.tool import Result, Tool
+from bot.tools.tool import Tool, ToolResult
 
 MOST_TOOLS = 500
 MOST_PAGES = 20
@@ -57,7 +57,7 @@ DESCRIPTION = 4_000
 _RESULT: TypeAdapter[CallToolResult | InputRequiredResult] = TypeAdapter(
     CallToolResult | InputRequiredResult
 )
-NOT_CONNECTED = Result(NOT_CONNECTED_TEXT, is_error=True, outcome="not_run")
+NOT_CONNECTED = ToolResult(NOT_CONNECTED_TEXT, is_error=True, outcome="not_run")
 
 
 class McpServer:
@@ -67,7 +67,7 @@ class McpServer:
         self,
         name: str,
         config: ServerConfig,
-        pool: BoundedTransport,
+        pool: McpTransport,
         auth: PersonAuth | None = None,
     ) -> None:
         self.name = name
@@ -115,7 +115,7 @@ class McpServer:
 
     async def call(
         self, tool: str, arguments: Mapping[str, Any], answers: Mapping[str, Any] | None = None
-    ) -> Result:
+    ) -> ToolResult:
         """Call a tool. `answers` are the responses to an earlier `input_required`, with its state.
 
         Never raises but for cancellation.
@@ -128,7 +128,7 @@ class McpServer:
 
     async def _call(
         self, tool: str, arguments: Mapping[str, Any], answers: Mapping[str, Any] | None
-    ) -> Result:
+    ) -> ToolResult:
         try:
             async with asyncio.timeout(self.config.connect_timeout):
                 connection = self._connected()
@@ -137,7 +137,7 @@ class McpServer:
             if self._is_refused:
                 return NOT_CONNECTED
             log.warning("tool_server_unreachable", server=self.name, error=_kind(error))
-            return Result(
+            return ToolResult(
                 f"The server {self.name} cannot be reached.", is_error=True, outcome="not_run"
             )
         request = CallToolRequest(
@@ -160,7 +160,7 @@ class McpServer:
         except ValidationError:
             log.warning("tool_result_invalid", server=self.name)
             text = f"The call was made, but the result of {self.name} has an unknown form."
-            return Result(text, is_error=True)
+            return ToolResult(text, is_error=True)
         except Exception as error:
             await self._drop()
             return self._unknown(_kind(error))
@@ -237,14 +237,14 @@ class McpServer:
             server_side=self.config.server_side,
         )
 
-    def _result(self, found: CallToolResult | InputRequiredResult) -> Result:
+    def _result(self, found: CallToolResult | InputRequiredResult) -> ToolResult:
         if isinstance(found, InputRequiredResult):
             return input_required(found)
         text = render_content(found.content, found.structured_content, self.config.output)
         text = self._auth.scrub(text) if self._auth else text
-        return Result(text, is_error=bool(found.is_error))
+        return ToolResult(text, is_error=bool(found.is_error))
 
-    async def _refused(self, error: MCPError) -> Result:
+    async def _refused(self, error: MCPError) -> ToolResult:
         """A protocol error: a refusal of the server, or a lost connection."""
         if error.code in (CONNECTION_CLOSED, REQUEST_TIMEOUT):
             await self._drop()
@@ -252,25 +252,25 @@ class McpServer:
         if self._is_refused:
             return NOT_CONNECTED
         text = cut(f"The server {self.name} refused the call: {error.message}", self.config.output)
-        return Result(text, is_error=True)
+        return ToolResult(text, is_error=True)
 
-    def _unknown(self, reason: str) -> Result:
+    def _unknown(self, reason: str) -> ToolResult:
         log.warning("tool_outcome_unknown", server=self.name, reason=reason)
         text = (
             f"No result came back from {self.name} ({reason}). "
             "It is not known whether the call took effect."
         )
-        return Result(text, is_error=True, outcome="unknown")
+        return ToolResult(text, is_error=True, outcome="unknown")
 
 
-def input_required(found: InputRequiredResult) -> Result:
+def input_required(found: InputRequiredResult) -> ToolResult:
     """The questions of a tool, with its state, which are kept until a person answers."""
     request = found.model_dump(mode="json", by_alias=True, exclude_none=True)
     if len(json.dumps(request)) > LARGEST_REQUEST:
         text = "The tool asks the person for input, but its question is too long."
-        return Result(text, is_error=True, outcome="not_run")
+        return ToolResult(text, is_error=True, outcome="not_run")
     text = "The tool asks the person for input."
-    return Result(text, outcome="input_required", request=request)
+    return ToolResult(text, outcome="input_required", request=request)
 
 
 def _kind(error: BaseException) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from bot.texts.accounts import connect_tool
 from bot.tools.accounts import Accounts
-from bot.tools.http import BoundedTransport
+from bot.tools.http import McpTransport
 from bot.tools.mcp import McpServer
 from bot.tools.person_auth import PersonAuth
 from bot.tools.tool import Tool
@@ -27,7 +27,7 @@ class PeoplesServers:
     def __init__(
         self,
         accounts: Accounts,
-        pool: BoundedTransport,
+        pool: McpTransport,
         *,
         most_known: int = MOST_KNOWN,
         most_connected: int = MOST_CONNECTED,

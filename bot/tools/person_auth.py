@@ -10,14 +10,14 @@ GetToken = Callable[[str], Awaitable[str]]
 """The person's token; the argument is one that the server has refused, or "". Raises
 NotConnected."""
 
-Drop = Callable[[str], Awaitable[None]]
+DropAccount = Callable[[str], Awaitable[None]]
 """Forgets the account with a token that the server refuses although it is new."""
 
 
 class PersonAuth(httpx2.Auth):
     """Adds the token. A refused one is renewed once; a refused request had no effect."""
 
-    def __init__(self, get_token: GetToken, drop: Drop) -> None:
+    def __init__(self, get_token: GetToken, drop: DropAccount) -> None:
         self._get_token = get_token
         self._drop = drop
         self._used = ""

@@ -5,7 +5,7 @@ from typing import Literal
 from bot.tools.config import ServerConfig, matches
 from bot.tools.tool import Tool
 
-Decision = Literal["allow", "ask", "deny"]
+PolicyDecision = Literal["allow", "ask", "deny"]
 
 
 def asks_always(tool: Tool, config: ServerConfig | None) -> bool:
@@ -15,7 +15,7 @@ def asks_always(tool: Tool, config: ServerConfig | None) -> bool:
 
 def decide(
     tool: Tool, config: ServerConfig | None, channel_id: str, *, read_external: bool = False
-) -> Decision:
+) -> PolicyDecision:
     """The policy's decision on a call of `tool` in a channel.
 
     `config` is None for our own tools, which read only. `read_external`: the turn has read content

@@ -4,17 +4,12 @@ import json
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
-from bot.calls import Viewer
+from bot.calls import CallOutcome, Viewer
 
 DEEPEST = 64
 """Maximum depth of the arguments of a call."""
-
-Outcome = Literal["done", "not_run", "unknown", "input_required"]
-"""Whether a call took effect. `unknown`: it was sent and no result came back.
-
-`input_required`: the server asks the person for something first (MCP elicitation)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +48,12 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ToolResult:
     """The result of a call. `text` is for the model, bounded in length."""
 
     text: str
     is_error: bool = False
-    outcome: Outcome = "done"
+    outcome: CallOutcome = "done"
     request: Mapping[str, Any] = field(default_factory=dict)
     """With `input_required`: the server's questions and its opaque state, as JSON data."""
 

@@ -16,16 +16,16 @@ from bot.tools.hosted import built_in_tools, offered_tools, server_tool
 from bot.tools.names import name_functions
 from bot.tools.output import cut
 from bot.tools.own import own_tools
-from bot.tools.policy import Decision, asks_always, decide
-from bot.tools.tool import Caller, OwnTool, Result, Tool
+from bot.tools.policy import PolicyDecision, asks_always, decide
+from bot.tools.tool import Caller, OwnTool, Tool, ToolResult
 
 if TYPE_CHECKING:
     from bot.tools.mcp import McpServer
     from bot.tools.peoples_servers import PeoplesServers
 
-NOT_CONNECTED = Result(texts.NOT_CONNECTED, is_error=True, outcome="not_run")
-NOT_ALONE = Result(texts.SEVERAL_AUTHORS, is_error=True, outcome="not_run")
-Person = tuple[str, str]
+NOT_CONNECTED = ToolResult(texts.NOT_CONNECTED, is_error=True, outcome="not_run")
+NOT_ALONE = ToolResult(texts.SEVERAL_AUTHORS, is_error=True, outcome="not_run")
+PersonKey = tuple[str, str]
 """A workspace or organization, and a person in it."""
 
 OWN_TIMEOUT = 30.0
@@ -89,7 +89,7 @@ class Toolbox:
         return await self._servers[name].fetch_tools()
 
     async def offer(
-        self, channel_id: str, off: Collection[str] = (), person: Person | None = None
+        self, channel_id: str, off: Collection[str] = (), person: PersonKey | None = None
     ) -> Offer:
         """The tools of a channel, without the servers that are `off` there, or unreachable.
 
@@ -135,7 +135,7 @@ class Toolbox:
             frozenset([*named.keys() - functions.keys(), *absent]) or NOTHING,
         )
 
-    def decide(self, tool: Tool, channel_id: str, *, read_external: bool) -> Decision:
+    def decide(self, tool: Tool, channel_id: str, *, read_external: bool) -> PolicyDecision:
         """The policy's decision on a call of the tool."""
         if tool.connects:
             return "allow"
@@ -156,20 +156,22 @@ class Toolbox:
         arguments: Mapping[str, Any],
         caller: Caller,
         answers: Mapping[str, Any] | None = None,
-    ) -> Result:
-        """Call a tool. Every failure is a `Result`."""
+    ) -> ToolResult:
+        """Call a tool. Every failure is a `ToolResult`."""
         if tool.connects:
             return await _invite(tool, caller)
         if tool.server:
             return await self._call_server(tool, arguments, caller, answers)
         try:
             async with asyncio.timeout(OWN_TIMEOUT):
-                return Result(cut(await self._own[tool.name].call(arguments, caller), OWN_OUTPUT))
+                return ToolResult(
+                    cut(await self._own[tool.name].call(arguments, caller), OWN_OUTPUT)
+                )
         except ValueError as error:
-            return Result(cut(str(error), OWN_OUTPUT), is_error=True)
+            return ToolResult(cut(str(error), OWN_OUTPUT), is_error=True)
         except Exception as error:
             log.exception("own_tool_failed", tool=tool.name, error=type(error).__name__)
-            return Result("The tool failed.", is_error=True, outcome="unknown")
+            return ToolResult("The tool failed.", is_error=True, outcome="unknown")
 
     async def _call_server(
         self,
@@ -177,7 +179,7 @@ class Toolbox:
         arguments: Mapping[str, Any],
         caller: Caller,
         answers: Mapping[str, Any] | None,
-    ) -> Result:
+    ) -> ToolResult:
         """Call a tool of a server, with the caller's account if it needs one."""
         server = self._servers.get(tool.server)
         if server is None and self._people is not None:
@@ -204,11 +206,11 @@ class Toolbox:
         return self.config.servers.get(tool.server)
 
 
-async def _invite(tool: Tool, caller: Caller) -> Result:
+async def _invite(tool: Tool, caller: Caller) -> ToolResult:
     """Offer to connect the person's account."""
     if caller.invite is None or not caller.only_author:
         return NOT_ALONE
-    return Result(await caller.invite(tool.server), is_error=True, outcome="not_run")
+    return ToolResult(await caller.invite(tool.server), is_error=True, outcome="not_run")
 
 
 def _is_here(tool: Tool, serving: Collection[str]) -> bool:
@@ -237,11 +239,11 @@ async def open_toolbox(
     if not config.servers:
         yield Toolbox(config, {}, own)
         return
-    from bot.tools.http import BoundedTransport
+    from bot.tools.http import McpTransport
     from bot.tools.mcp import McpServer
     from bot.tools.peoples_servers import PeoplesServers
 
-    pool = BoundedTransport()
+    pool = McpTransport()
     shared = {name: each for name, each in config.servers.items() if each.auth == "none"}
     servers = {name: McpServer(name, each, pool) for name, each in shared.items()}
     people = PeoplesServers(accounts, pool) if accounts else None

@@ -13,10 +13,10 @@ from mcp.client import Transport
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCNotification, JSONRPCResponse
 
+from bot.tools.stdio import Incoming
+
 if TYPE_CHECKING:  # private, and named in the type of `Transport`
     from mcp.shared._stream_protocols import ReadStream, WriteStream
-
-Incoming = SessionMessage | Exception
 
 MOST_BLOCKS = 1_000
 """Maximum content blocks of a result."""

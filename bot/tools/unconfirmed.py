@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from bot.errors import ConfigError
 from bot.models import decode, encode
 from bot.sealing import Unreadable
-from bot.store.sealed import Kind, Sealed
+from bot.store.sealed import Sealed, SecretKind
 from bot.tools.credential import Credential
 
-KIND: Kind = "unconfirmed"
+KIND: SecretKind = "unconfirmed"
 GIVE_UP = 24 * 3600.0
 """Seconds for which revoking is tried again while the authorization server refuses it."""
 
@@ -32,14 +32,14 @@ class Waiting:
     lent: str = ""
 
 
-Drop = Callable[[str, Waiting], Awaitable[bool]]
+Revoke = Callable[[str, Waiting], Awaitable[bool]]
 """Revokes the tokens of a row unless they are used; returns whether nothing is left to do."""
 
 
 class Unconfirmed:
     """The waiting accounts of all people, one per person and server (a `row`)."""
 
-    def __init__(self, sealed: Sealed, drop: Drop) -> None:
+    def __init__(self, sealed: Sealed, drop: Revoke) -> None:
         self._sealed = sealed
         self._drop = drop
 

@@ -12,7 +12,7 @@ from bot.app import Bot, open_bot
 from bot.models import Thread
 from bot.slack.surfaces.shortcuts import SHORTCUTS
 from bot.telemetry import log
-from bot.tryout.sandbox import SPEAKER, Report, open_sandbox
+from bot.tryout.sandbox import SPEAKER, ReportProgress, open_sandbox
 from local_slack.local_slack import LocalSlack
 from local_slack.script import Script, read_scripts
 from local_slack.transcript import show_thread
@@ -22,7 +22,7 @@ CONCURRENT = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class TrySession:
     """A local Slack with the bot in it."""
 
     slack: LocalSlack
@@ -84,7 +84,7 @@ def _channel(slack: LocalSlack, name: str) -> str:
     return found.id
 
 
-async def _converse(session: Session, script: Script, stage: _Stage) -> tuple[str, str]:
+async def _converse(session: TrySession, script: Script, stage: _Stage) -> tuple[str, str]:
     """One conversation in one thread; returns its channel and the ts of its root."""
     person = session.slack.user(SPEAKER)
     async with stage.free:
@@ -97,11 +97,11 @@ async def _converse(session: Session, script: Script, stage: _Stage) -> tuple[st
 
 
 @asynccontextmanager
-async def open_session(*, report: Report, fresh: bool) -> AsyncIterator[Session]:
+async def open_session(*, report: ReportProgress, fresh: bool) -> AsyncIterator[TrySession]:
     """The local Slack, Redis and the bot; their state is kept between runs."""
     log.configure("WARNING")  # before the demo server, whose libraries log each of their steps
     async with open_sandbox(report=report, fresh=fresh) as sandbox:
         level = sandbox.settings.bot_log_level
         log.configure("WARNING" if level == "INFO" else level)
         async with open_bot(sandbox.settings) as bot:
-            yield Session(sandbox.slack, bot)
+            yield TrySession(sandbox.slack, bot)

@@ -22,7 +22,7 @@ from bot.telemetry import log
 from bot.tryout.audit_page import audit_page
 from bot.tryout.config import state_directory
 from bot.tryout.programs import Program, open_program
-from bot.tryout.sandbox import Report, Sandbox, open_sandbox
+from bot.tryout.sandbox import ReportProgress, Sandbox, open_sandbox
 from bot.tryout.state_dir import ADDRESS, FAIL_NEXT_RUN
 from local_slack.control.web_page import page_url
 from local_slack.seed import SeedError, apply_seed, read_seed
@@ -47,7 +47,7 @@ async def serve(*, fresh: bool, port: int = 0, seed: Path | None = None) -> None
 @asynccontextmanager
 async def open_page(
     *,
-    report: Report = lambda line: None,
+    report: ReportProgress = lambda line: None,
     fresh: bool = False,
     port: int = 0,
     seed: Path | None = None,
@@ -76,7 +76,9 @@ def _plant(sandbox: Sandbox, seed: Path) -> None:
 
 
 @asynccontextmanager
-async def _open_sandbox(report: Report, *, fresh: bool, port: int) -> AsyncIterator[Sandbox]:
+async def _open_sandbox(
+    report: ReportProgress, *, fresh: bool, port: int
+) -> AsyncIterator[Sandbox]:
     """Use the requested port, else the last one, so that an open page reconnects."""
     kept = {} if fresh else _read(state_directory() / ADDRESS)
     async with AsyncExitStack() as stack:

@@ -23,7 +23,7 @@ from local_slack.state_file import load_state, save_state
 
 SAVE_EVERY = 2.0
 SPEAKER = "alice"
-Report = Callable[[str], None]
+ReportProgress = Callable[[str], None]
 """Prints a progress line for the person."""
 
 
@@ -38,7 +38,7 @@ class Sandbox:
 
 @asynccontextmanager
 async def open_sandbox(
-    *, report: Report, fresh: bool = False, port: int = 0, installable: bool = False
+    *, report: ReportProgress, fresh: bool = False, port: int = 0, installable: bool = False
 ) -> AsyncIterator[Sandbox]:
     """The local Slack on this port (0: a free one) and a Redis. `installable`: people can add
     workspaces and install the bot there.
@@ -99,14 +99,14 @@ async def _open_added(slack: LocalSlack, file: Path | None) -> AsyncIterator[dic
 
 
 @asynccontextmanager
-async def _open_redis(directory: Path, report: Report) -> AsyncIterator[str]:
+async def _open_redis(directory: Path, report: ReportProgress) -> AsyncIterator[str]:
     report("Starting Redis…")
     async with open_server(directory) as url:
         yield url
 
 
 @asynccontextmanager
-async def _open_tools(directory: Path, report: Report) -> AsyncIterator[Path | None]:
+async def _open_tools(directory: Path, report: ReportProgress) -> AsyncIterator[Path | None]:
     """The demo server, unless the person has set BOT_TOOLS."""
     if has_own_tools():
         yield None

@@ -3,7 +3,7 @@
 from bot.slack.markdown.plain import plain
 from bot.store.step_values import Called
 from bot.texts import tools as texts
-from bot.tools.tool import Result, Tool
+from bot.tools.tool import Tool, ToolResult
 from bot.turn.approvals import Verdict
 
 SHOWN_CHARS = 100
@@ -39,7 +39,7 @@ def outcome_of(called: Called) -> str:
     return "failed" if called.outcome == "done" and called.is_error else called.outcome
 
 
-def as_called(result: Result, tool: Tool, milliseconds: int) -> Called:
+def as_called(result: ToolResult, tool: Tool, milliseconds: int) -> Called:
     """The result of a call that was made, for the journal."""
     return Called(
         text=result.text,

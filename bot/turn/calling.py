@@ -9,18 +9,18 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-from bot.calls import FunctionCall, FunctionOutput, HostedCall
+from bot.calls import CallOutcome, FunctionCall, FunctionOutput, HostedCall
 from bot.models import Card
 from bot.store import AuditLine, steps
 from bot.store.audit import audit_fields
 from bot.store.journal import Turn
-from bot.store.step_values import Called, CallOutcome
+from bot.store.step_values import Called
 from bot.store.steps import Step
 from bot.telemetry import audit_log
 from bot.telemetry.log import log
 from bot.texts import tools as texts
 from bot.texts.approvals import REQUESTER_REFUSED
-from bot.tools.tool import Caller, Result, Tool, parse_arguments
+from bot.tools.tool import Caller, Tool, ToolResult, parse_arguments
 from bot.tools.toolbox import Offer
 from bot.turn.approvals import POLICY, PendingCall, Verdict, ask_input, decide_calls, grant_key
 from bot.turn.batch import Request
@@ -192,7 +192,9 @@ class Calling:
             for key, output in zip(calls, outputs, strict=True)
         )
 
-    async def _make(self, pending: PendingCall, answers: Mapping[str, Any] | None = None) -> Result:
+    async def _make(
+        self, pending: PendingCall, answers: Mapping[str, Any] | None = None
+    ) -> ToolResult:
         toolbox = self.services.toolbox
         return await toolbox.call(pending.tool, pending.arguments, self._caller(), answers)
 

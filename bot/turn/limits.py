@@ -11,7 +11,7 @@ from bot.settings import Settings
 from bot.settings.prices import Price, microdollars
 from bot.store import Claim, Store, Turn
 from bot.store.steps import REORDERED, SUMMARY_USAGE, Step
-from bot.store.usage import Charge, Scope, day_of
+from bot.store.usage import Charge, UsageScope, day_of
 from bot.texts import limits as texts
 from bot.turn.rounds_so_far import add_usage
 
@@ -34,7 +34,7 @@ class _Account:
     """A person or a channel, to which limits apply."""
 
     team_id: str
-    scope: Scope
+    scope: UsageScope
     name: str
 
 
@@ -42,7 +42,7 @@ class _Account:
 class _Limit:
     """One limit of an account: `used` of `most`, until `renewal` (epoch seconds)."""
 
-    scope: Scope
+    scope: UsageScope
     what: str
     used: float
     most: float
@@ -117,7 +117,7 @@ class Limits:
     def reserved(self, messages: Sequence[Message]) -> list[str]:
         """The keys of the reservations of a turn, which end with it."""
         thread = messages[0].thread
-        whose: list[tuple[Scope, str]] = []
+        whose: list[tuple[UsageScope, str]] = []
         if self._reserves("person"):
             whose += [("person", user_id) for user_id in {m.user_id for m in messages}]
         if self._reserves("channel"):
@@ -146,7 +146,7 @@ class Limits:
         if allowed:
             return LimitVerdict(frozenset(within), (*notes, *([note] if note else [])))
         if self._reserves("person"):
-            whose: list[tuple[Scope, str]] = [("person", user_id) for user_id in within]
+            whose: list[tuple[UsageScope, str]] = [("person", user_id) for user_id in within]
             await self._store.spending.release(turn_id, team_id, whose)
         return LimitVerdict(frozenset(), (*notes, note))
 
@@ -189,7 +189,7 @@ class Limits:
         ]
         return True, "\n\n".join(warnings)
 
-    def _reserves(self, scope: Scope) -> bool:
+    def _reserves(self, scope: UsageScope) -> bool:
         _, tokens, cost = self._most(scope)
         return tokens is not None or cost is not None
 
@@ -238,7 +238,7 @@ class Limits:
             limits=(tokens, None if cost is None else round(cost * 1_000_000)),
         )
 
-    def _most(self, scope: Scope) -> tuple[int | None, int | None, float | None]:
+    def _most(self, scope: UsageScope) -> tuple[int | None, int | None, float | None]:
         settings = self._settings
         if scope == "person":
             return (

@@ -32,7 +32,7 @@ BATCH = 100
 DELETES_AT_ONCE = 4
 LEASE, LEASE_SECONDS = "sweep", 120.0
 
-Fate = Literal["gone", "refused", "unanswered", "given_up"]
+DeletionOutcome = Literal["gone", "refused", "unanswered", "given_up"]
 """What happened to an orphan. `unanswered`: the server is down, too slow, or rate-limits us.
 `given_up`: its key of the AI server has been gone for weeks."""
 FindEngine = Callable[[str], Awaitable[Engine | None]]
@@ -286,7 +286,7 @@ class Sweeper:
     async def _only_engine(self, name: str) -> Engine | None:
         return self._engine if name == self._engine.name else None
 
-    async def _delete_one(self, orphan: Orphan) -> Fate:
+    async def _delete_one(self, orphan: Orphan) -> DeletionOutcome:
         """Delete it from the server; a failed deletion is retried in an hour."""
         if orphan.engine in self._silent:
             await self._store.archive.postpone(orphan, self._timing.check)
@@ -308,7 +308,7 @@ class Sweeper:
                 return "refused"  # its server is not asked, and may answer for the others
             return "unanswered" if isinstance(error, Retry | TimeoutError) else "refused"
 
-    async def _without_key(self, orphan: Orphan) -> Fate:
+    async def _without_key(self, orphan: Orphan) -> DeletionOutcome:
         if await self._keyless.is_over(orphan.engine):
             return "given_up"
         await self._store.archive.postpone(orphan, RETRY_AFTER)

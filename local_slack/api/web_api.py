@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Tokens:
+class AppTokens:
     """The credentials of the app."""
 
     bot: str
@@ -72,7 +72,7 @@ class WebApi:
     def __init__(
         self,
         workspace: Workspace,
-        tokens: Tokens,
+        tokens: AppTokens,
         faults: Faults,
         rates: Rates,
         sockets: SocketMode,

@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from local_slack.control.guard import Guard
+from local_slack.control.guard import Handler, PageGuard
 from local_slack.control.markdown import with_nodes
 from local_slack.delivery.delivery import Delivery
 from local_slack.local_slack import LocalSlack
@@ -50,7 +50,6 @@ ACTS = frozenset(
         "dm",
     ]
 )
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def add_routes(app: web.Application, slack: LocalSlack) -> None:
@@ -76,7 +75,7 @@ class Control:
 
     def __init__(self, slack: LocalSlack) -> None:
         self._slack = slack
-        self._guard = Guard(slack)
+        self._guard = PageGuard(slack)
 
     def guarded(self, handler: Handler) -> Handler:
         """Require the token, this server's address, and no foreign origin."""

@@ -36,7 +36,7 @@ def refuse_other_origins(slack: LocalSlack) -> Middleware:
     return middleware
 
 
-class Guard:
+class PageGuard:
     """Admits requests with the token to the page and the control API.
 
     The token comes as `Authorization: Bearer`, as `?token=`, or in the page's cookie. Cookies

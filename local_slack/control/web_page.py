@@ -6,7 +6,7 @@ from typing import Final
 from aiohttp import web
 
 from local_slack.app_pages import render
-from local_slack.control.guard import Guard
+from local_slack.control.guard import PageGuard
 from local_slack.local_slack import LocalSlack
 
 FOLDER = Path(__file__).parents[1] / "page"
@@ -48,7 +48,7 @@ class WebPage:
 
     def __init__(self, slack: LocalSlack) -> None:
         self._slack = slack
-        self._guard = Guard(slack)
+        self._guard = PageGuard(slack)
 
     async def index(self, request: web.Request) -> web.StreamResponse:
         """The page. A token in the address moves into a cookie, out of sight."""

@@ -23,12 +23,12 @@ RETRY_DELAYS = (1.0, 60.0, 300.0)
 KEPT = 10_000
 TWIN_GAP = 0.02
 
-Kind = Literal["events_api", "slash_commands", "interactive"]
+PayloadKind = Literal["events_api", "slash_commands", "interactive"]
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Answer:
+class AppResponse:
     """The app's response: an HTTP status, or the reason why there is none."""
 
     status: int | None
@@ -56,7 +56,7 @@ class Delivery:
     """One payload for the app, with all its attempts."""
 
     number: int
-    kind: Kind
+    kind: PayloadKind
     name: str
     payload: Json
     channel_id: str = ""
@@ -81,7 +81,7 @@ class Transport(Protocol):
 
     async def send(
         self, delivery: Delivery, timeout: float, retry_num: int, retry_reason: str
-    ) -> Answer: ...
+    ) -> AppResponse: ...
 
 
 class Deliveries:
@@ -155,7 +155,7 @@ class Deliveries:
             self._start(self._deliver(delivery, wait, self.gate))
 
     async def send_interaction(
-        self, kind: Kind, name: str, payload: Json, ts: str = ""
+        self, kind: PayloadKind, name: str, payload: Json, ts: str = ""
     ) -> Delivery:
         """Deliver once, without retries (Slack does not repeat interactions), and wait."""
         channel = payload.get("channel") or {}
@@ -165,7 +165,9 @@ class Deliveries:
         self._finish(delivery, answer)
         return delivery
 
-    def _record(self, kind: Kind, name: str, payload: Json, channel_id: str, ts: str) -> Delivery:
+    def _record(
+        self, kind: PayloadKind, name: str, payload: Json, channel_id: str, ts: str
+    ) -> Delivery:
         self._number += 1
         delivery = Delivery(self._number, kind, name, payload, channel_id, ts)
         self.log.append(delivery)
@@ -189,7 +191,7 @@ class Deliveries:
             answer = await self._attempt(delivery, retry_num, answer.reason)
         self._finish(delivery, answer)
 
-    async def _attempt(self, delivery: Delivery, retry_num: int, reason: str) -> Answer:
+    async def _attempt(self, delivery: Delivery, retry_num: int, reason: str) -> AppResponse:
         attempt = Attempt(sent_at=self._workspace.clock.now())
         delivery.attempts.append(attempt)
         started = time.perf_counter()
@@ -199,7 +201,7 @@ class Deliveries:
             attempt.ms = round((time.perf_counter() - started) * 1000, 1)
         return answer
 
-    def _finish(self, delivery: Delivery, answer: Answer) -> None:
+    def _finish(self, delivery: Delivery, answer: AppResponse) -> None:
         delivery.state = "acknowledged" if answer.ok else "failed"
         delivery.body = answer.body
         if not answer.ok:

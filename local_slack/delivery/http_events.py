@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 
-from local_slack.delivery.delivery import Answer, Delivery
+from local_slack.delivery.delivery import AppResponse, Delivery
 from local_slack.workspace.model import Json
 
 
@@ -47,9 +47,9 @@ class HttpEvents:
 
     async def send(
         self, delivery: Delivery, timeout: float, retry_num: int, retry_reason: str
-    ) -> Answer:
+    ) -> AppResponse:
         if self.url is None:
-            return Answer(None, "connection_failed")
+            return AppResponse(None, "connection_failed")
         body, content_type = _encode(delivery)
         headers = signed_headers(self._signing_secret, body) | {
             "Content-Type": content_type,
@@ -64,11 +64,11 @@ class HttpEvents:
             ) as response:
                 return _read(response, await response.text())
         except TimeoutError:
-            return Answer(None, "http_timeout")
+            return AppResponse(None, "http_timeout")
         except aiohttp.TooManyRedirects:
-            return Answer(None, "too_many_redirects")
+            return AppResponse(None, "too_many_redirects")
         except (aiohttp.ClientError, OSError):
-            return Answer(None, "connection_failed")
+            return AppResponse(None, "connection_failed")
 
 
 def _encode(delivery: Delivery) -> tuple[str, str]:
@@ -80,10 +80,10 @@ def _encode(delivery: Delivery) -> tuple[str, str]:
     return json.dumps(delivery.payload), "application/json"
 
 
-def _read(response: aiohttp.ClientResponse, text: str) -> Answer:
+def _read(response: aiohttp.ClientResponse, text: str) -> AppResponse:
     ok = 200 <= response.status < 300
     retry = response.headers.get("X-Slack-No-Retry") != "1"
-    return Answer(response.status, "" if ok else "http_error", parse_body(text), retry)
+    return AppResponse(response.status, "" if ok else "http_error", parse_body(text), retry)
 
 
 def parse_body(text: str) -> object:

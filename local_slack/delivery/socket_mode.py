@@ -8,21 +8,21 @@ from dataclasses import dataclass, field
 
 from aiohttp import WSMsgType, web
 
-from local_slack.delivery.delivery import Answer, Delivery
+from local_slack.delivery.delivery import AppResponse, Delivery
 from local_slack.workspace.model import Json
 
 MAX_CONNECTIONS = 10
 
 
 @dataclass(eq=False)
-class Connection:
+class SocketConnection:
     """One open WebSocket; acknowledgements count on the socket that got the envelope.
 
     (Slack does not say whether an acknowledgement on another socket counts; this is stricter.)
     """
 
     socket: web.WebSocketResponse
-    waiting: dict[str, asyncio.Future[Answer]] = field(default_factory=dict)
+    waiting: dict[str, asyncio.Future[AppResponse]] = field(default_factory=dict)
     leaving: bool = False
 
 
@@ -31,7 +31,7 @@ class SocketMode:
 
     def __init__(self, app_id: str) -> None:
         self._app_id = app_id
-        self._connections: list[Connection] = []
+        self._connections: list[SocketConnection] = []
         self._tickets: set[str] = set()
         self._turn = 0
         self.ever_opened = False
@@ -61,7 +61,7 @@ class SocketMode:
             await socket.send_json(self._disconnect("too_many_websockets"))
             await socket.close()
             return socket
-        connection = Connection(socket)
+        connection = SocketConnection(socket)
         self._connections.append(connection)
         try:
             await socket.send_json(self._hello())
@@ -110,14 +110,14 @@ class SocketMode:
 
     async def send(
         self, delivery: Delivery, timeout: float, retry_num: int, retry_reason: str
-    ) -> Answer:
+    ) -> AppResponse:
         usable = [c for c in self._connections if not (c.leaving or c.socket.closed)]
         if not usable:
-            return Answer(None, "connection_failed")
+            return AppResponse(None, "connection_failed")
         self._turn += 1
         connection = usable[self._turn % len(usable)]
         envelope_id = str(uuid.uuid4())
-        waiter: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[AppResponse] = asyncio.get_running_loop().create_future()
         connection.waiting[envelope_id] = waiter
         try:
             await connection.socket.send_json(
@@ -126,9 +126,9 @@ class SocketMode:
             async with asyncio.timeout(timeout):
                 return await waiter
         except TimeoutError:
-            return Answer(None, "timeout")
+            return AppResponse(None, "timeout")
         except (ConnectionError, RuntimeError):
-            return Answer(None, "connection_failed")
+            return AppResponse(None, "connection_failed")
         finally:
             connection.waiting.pop(envelope_id, None)
 
@@ -145,17 +145,17 @@ def _envelope(delivery: Delivery, envelope_id: str, retry_num: int, retry_reason
     return frame
 
 
-def _acknowledge(connection: Connection, text: str) -> None:
+def _acknowledge(connection: SocketConnection, text: str) -> None:
     try:
         frame = json.loads(text)
     except ValueError:
         return
     waiter = connection.waiting.get(frame.get("envelope_id", ""))
     if waiter is not None and not waiter.done():
-        waiter.set_result(Answer(200, body=frame.get("payload")))
+        waiter.set_result(AppResponse(200, body=frame.get("payload")))
 
 
-def _give_up(connection: Connection) -> None:
+def _give_up(connection: SocketConnection) -> None:
     for waiter in connection.waiting.values():
         if not waiter.done():
-            waiter.set_result(Answer(None, "connection_failed"))
+            waiter.set_result(AppResponse(None, "connection_failed"))

@@ -3,7 +3,7 @@
 import math
 
 from local_slack.workspace.errors import SlackError
-from local_slack.workspace.model import AgentThread, Json, Session
+from local_slack.workspace.model import AgentSession, AgentThread, Json
 from local_slack.workspace.workspace import Workspace
 
 STATUS_SECONDS = 120.0
@@ -113,13 +113,13 @@ def set_session(
     *,
     title: str = "",
     initiator: str | None = None,
-) -> Session:
+) -> AgentSession:
     """Set the status of a session and start it if needed; the title is used only at the start."""
     if status not in SESSION_STATUSES:
         raise SlackError("invalid_status")
     thread = agent_thread(workspace, channel_id, thread_ts)
     if thread.session is None:
-        thread.session = Session(status, title, initiator)
+        thread.session = AgentSession(status, title, initiator)
     thread.session.status = status
     thread.session.processing_until = workspace.clock.now() + PROCESSING_SECONDS
     ends = thread.session.processing_until

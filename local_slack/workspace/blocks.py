@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from local_slack.workspace.errors import SlackError
-from local_slack.workspace.expansion import Bounds, count_blocks
+from local_slack.workspace.expansion import MessageBounds, count_blocks
 from local_slack.workspace.input_rules import find_problem
 from local_slack.workspace.model import Json
 
@@ -48,7 +48,7 @@ def check_message_blocks(
     blocks: list[Json] | None,
     *,
     too_many: str = "invalid_blocks",
-    bounds: Bounds | None = None,
+    bounds: MessageBounds | None = None,
 ) -> list[Json]:
     """The blocks with their `block_id`s filled in; raises SlackError as chat.postMessage does."""
     blocks = blocks or []
@@ -65,7 +65,7 @@ def check_message_blocks(
     return with_ids(blocks)
 
 
-def check_markdown(markdown: str, bounds: Bounds, *, others: int = 0) -> None:
+def check_markdown(markdown: str, bounds: MessageBounds, *, others: int = 0) -> None:
     """Raise SlackError if Slack would not accept this much Markdown beside `others` blocks."""
     if len(markdown) > bounds.longest_markdown:
         raise SlackError("msg_too_long")

@@ -21,7 +21,7 @@ class Change:
         return {"number": self.number, "kind": self.kind, "data": self.data}
 
 
-class Changes:
+class ChangeFeed:
     """A numbered feed of changes. Observers are called synchronously, subscribers read from a
     queue."""
 

@@ -14,7 +14,7 @@ _ITEM = re.compile(r"\s*([-*+]|\d{1,9}[.)])\s")
 
 
 @dataclass
-class Bounds:
+class MessageBounds:
     """Undocumented limits of a message; tests may change them."""
 
     expands: bool = False

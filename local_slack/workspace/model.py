@@ -135,7 +135,7 @@ class View:
 
 
 @dataclass
-class Session:
+class AgentSession:
     """An agent session and its row in the person's list."""
 
     status: str
@@ -157,4 +157,4 @@ class AgentThread:
     title: str = ""
     prompts: list[Json] = field(default_factory=list)
     prompts_title: str = ""
-    session: Session | None = None
+    session: AgentSession | None = None

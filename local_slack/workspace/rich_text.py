@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-Json = dict[str, Any]
+from local_slack.workspace.model import Json
 
 _TOKEN = re.compile(
     r"<@(?P<user>[UW][A-Z0-9]+)(?:\|[^>]*)?>"

@@ -7,12 +7,12 @@ from typing import Any
 
 from local_slack.workspace.clock import Clock
 from local_slack.workspace.model import (
+    AgentSession,
     AgentThread,
     Channel,
     File,
     Json,
     Message,
-    Session,
     Stream,
     User,
     View,
@@ -79,7 +79,7 @@ def _restore(state: Json, clock: Clock | None) -> Workspace:
     workspace.contexts = dict(state["contexts"])
     for thread in state["agent_threads"]:
         session = thread["session"]
-        known = AgentThread(**thread | {"session": Session(**session) if session else None})
+        known = AgentThread(**thread | {"session": AgentSession(**session) if session else None})
         workspace.agent_threads[known.channel_id, known.thread_ts] = known
     return workspace
 

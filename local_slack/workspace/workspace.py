@@ -8,9 +8,9 @@ import copy
 from dataclasses import dataclass, field
 from typing import Any
 
-from local_slack.workspace.changes import Changes
+from local_slack.workspace.changes import ChangeFeed
 from local_slack.workspace.errors import SlackError
-from local_slack.workspace.expansion import Bounds
+from local_slack.workspace.expansion import MessageBounds
 from local_slack.workspace.model import Channel, ChannelType, Json, Message, User
 from local_slack.workspace.shapes import channel_json, message_json, user_json
 from local_slack.workspace.state import State
@@ -40,10 +40,10 @@ ACTION_TOKEN_SECONDS = 300.0
 class Workspace(State):
     """One team with one app installed in it, and its feed of changes."""
 
-    changes: Changes = field(default_factory=Changes)
+    changes: ChangeFeed = field(default_factory=ChangeFeed)
     strays: bool = False
     """Post a reply to a deleted thread into the channel, as some apps report."""
-    bounds: Bounds = field(default_factory=Bounds)
+    bounds: MessageBounds = field(default_factory=MessageBounds)
 
     def issue_action_token(self) -> str:
         """A token with which the app may search for a few minutes."""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.engines.events import MOST_LINES, NAME_BYTES, EventReader
-from bot.engines.transport import TooLarge
+from bot.engines.transport import ResponseTooLarge
 
 TEXT = (
     ": a comment\n\n"
@@ -70,5 +70,5 @@ def test_an_event_has_a_bounded_number_of_lines_and_a_short_name() -> None:
     reader = EventReader()
     ((name, _),) = reader.feed(b"event: " + b"n" * 1_000_000 + b"\ndata: 1\n\n")
     assert len(name) == NAME_BYTES
-    with pytest.raises(TooLarge):
+    with pytest.raises(ResponseTooLarge):
         list(reader.feed(b"data:x\n" * (MOST_LINES + 1)))

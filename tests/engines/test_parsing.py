@@ -8,7 +8,7 @@ import pytest
 from bot.engines import size
 from bot.engines.parsing import parse
 from bot.engines.size import MIB, PARSED_BYTES, parsed_size, size_of
-from bot.engines.transport import TooLarge
+from bot.engines.transport import ResponseTooLarge
 
 EMOJI = "😀".encode()
 ESCAPED = b"\\ud83d\\ude00"
@@ -49,14 +49,14 @@ def test_a_wide_character_counts_for_its_own_string_only() -> None:
     image, text = b'"' + b"x" * (9 * MIB) + b'"', b'"' + EMOJI + b'"'
     assert parse(bytearray(listed(image, text)))[1] == EMOJI.decode()
     for wide in (EMOJI, ESCAPED):
-        with pytest.raises(TooLarge):
+        with pytest.raises(ResponseTooLarge):
             parse(bytearray(b'"' + b"x" * (9 * MIB) + wide + b'"'))
 
 
 def test_a_body_is_not_kept_by_the_error() -> None:
     for body in (b"[" * PARSED_BYTES, b'"' + TEXT, b'{"a": 1}'):
         data = bytearray(body)
-        with suppress(ValueError, TooLarge):
+        with suppress(ValueError, ResponseTooLarge):
             parse(data)
         assert not data
 

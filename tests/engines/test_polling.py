@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.engines.polling import STEP, Cadence, DeadlinePassed, Polls, Steps, error_backoff
+from bot.engines.polling import STEP, Cadence, DeadlinePassed, Polls, SharedSleeps, error_backoff
 from bot.errors import Retry, RunFailed
 
 
@@ -171,7 +171,7 @@ class Timers:
 
 async def test_the_sleeps_of_many_polls_share_a_few_timers() -> None:
     timers: Any = Timers()
-    steps = Steps(timers)
+    steps = SharedSleeps(timers)
     seconds = [1.0 + number / 1000 for number in range(200)]
     sleeps = [steps.sleep(each) for each in seconds]
     sleeps[0].cancel()

@@ -13,7 +13,7 @@ import pytest
 
 from bot.engines.api import Api
 from bot.engines.batching import can_release
-from bot.engines.connection import Connection
+from bot.engines.connection import HttpConnection
 from bot.engines.pool import Pool
 from bot.engines.transport import BODY_BYTES
 from bot.errors import BotError, DependencyDown, RunFailed
@@ -194,7 +194,7 @@ def event(name: str) -> bytes:
 
 
 @asynccontextmanager
-async def streaming(server: Server) -> AsyncIterator[Connection]:
+async def streaming(server: Server) -> AsyncIterator[HttpConnection]:
     """A connection whose response has begun."""
     async with open_server(server.speak) as client:
         pool = Pool(httpx2.URL(str(client.base_url)), ssl.create_default_context(), kept=1)
@@ -253,13 +253,13 @@ def held_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("held_for_long")
 async def test_the_kernel_collects_small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     received: list[bytes] = []
-    receive = Connection.data_received
+    receive = HttpConnection.data_received
 
-    def note(connection: Connection, data: bytes) -> None:
+    def note(connection: HttpConnection, data: bytes) -> None:
         received.append(data)
         receive(connection, data)
 
-    monkeypatch.setattr(Connection, "data_received", note)
+    monkeypatch.setattr(HttpConnection, "data_received", note)
     pieces = [event("delta")] * 100
     async with streaming(Server([HEAD, *pieces, event("completed" + "!" * 3000)])) as connection:
         read = b""

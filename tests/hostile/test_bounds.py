@@ -14,7 +14,7 @@ from bot.models import Conversation, Record, Thread, Usage
 from bot.store import ChannelSettings, Claim, Feedback, Store
 from bot.store.families import FAMILIES
 from bot.store.inbox import Inbox
-from bot.store.inbox_part import RECORD_BYTES, Bounds
+from bot.store.inbox_part import RECORD_BYTES, InboxBounds
 from bot.store.jobs import ask
 from bot.store.keys import Keys
 from bot.store.routing import Routing
@@ -26,7 +26,7 @@ SECONDS = 400 * 86400 + 1
 """No key with an expiry lives longer than this."""
 
 
-def bounded(store: Store, bounds: Bounds) -> Store:
+def bounded(store: Store, bounds: InboxBounds) -> Store:
     """The store with small bounds."""
     inbox = Inbox(store.connection, store.connection, store.keys, bounds)
     return replace(store, inbox=inbox, routing=Routing(store.connection, store.keys, bounds))
@@ -235,7 +235,7 @@ FLOODS: dict[str, tuple[Flood, int]] = {
 @pytest.mark.parametrize("name", FLOODS)
 async def test_a_flood_fills_a_family_to_its_bound(store: Store, name: str) -> None:
     flood, limit = FLOODS[name]
-    assert 0 < await flood(bounded(store, Bounds(100, 10, 100))) <= limit
+    assert 0 < await flood(bounded(store, InboxBounds(100, 10, 100))) <= limit
     async for key in store.redis.scan_iter(store.keys.name("") + "*"):
         family = store.keys.family(key)
         assert family is not None, key
@@ -245,7 +245,7 @@ async def test_a_flood_fills_a_family_to_its_bound(store: Store, name: str) -> N
 
 
 async def test_a_full_inbox_still_takes_a_stop(store: Store) -> None:
-    store = bounded(store, Bounds(messages=2))
+    store = bounded(store, InboxBounds(messages=2))
     await deliver(store, "1.1", "1.2")
     with capture_logs() as logs:
         refused = await store.inbox.deliver(message("1.3"))

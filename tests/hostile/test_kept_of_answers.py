@@ -12,7 +12,7 @@ import pytest
 
 from bot.engines.answer import PartialResponse
 from bot.engines.chat_calls import ChatCalls
-from bot.engines.connection import HEAD_BYTES, Connection
+from bot.engines.connection import HEAD_BYTES, HttpConnection
 from bot.engines.errors import MESSAGE_CHARS, parse_error
 from bot.engines.events import EventStream
 from bot.engines.runs import PartialRun
@@ -145,8 +145,8 @@ class Silent(asyncio.Transport):
         return False
 
 
-async def asked() -> tuple[Connection, asyncio.Task[Any]]:
-    connection = Connection()
+async def asked() -> tuple[HttpConnection, asyncio.Task[Any]]:
+    connection = HttpConnection()
     connection.connection_made(Silent())
     task = asyncio.create_task(connection.send(b"GET / HTTP/1.1\r\n\r\n", None, None))
     await asyncio.sleep(0)

@@ -10,7 +10,7 @@ import pytest
 
 from bot.tools.config import ServerConfig, ToolsConfig
 from bot.tools.policy import decide
-from bot.tools.tool import Caller, Result
+from bot.tools.tool import Caller, ToolResult
 from bot.tools.toolbox import Toolbox, open_toolbox
 from tests.fakes.openai import Call, calling
 from tests.servers.processes import VARIABLE
@@ -39,7 +39,7 @@ def node_server(name: str, *arguments: str, **changes: Any) -> ServerConfig:
     return ServerConfig(command=str(program), args=arguments, **changes)
 
 
-async def call(toolbox: Toolbox, function: str, **arguments: Any) -> Result:
+async def call(toolbox: Toolbox, function: str, **arguments: Any) -> ToolResult:
     tool = (await toolbox.offer("C1")).functions[function]
     return await toolbox.call(tool, arguments, CALLER)
 

@@ -7,7 +7,7 @@ import pytest
 
 from bot.errors import Superseded
 from bot.models import File, Message
-from bot.store import ChannelSettings, Claim, Delivery, Entry, Store, ThreadState
+from bot.store import ChannelSettings, Claim, DeliveryResult, Entry, Store, ThreadState
 from bot.store.interrupting import MOST_ASKED, Asker
 from bot.store.steps import Step
 from tests.store.builders import (
@@ -26,7 +26,9 @@ from tests.store.builders import (
 
 
 async def test_a_message_makes_its_thread_ready(store: Store) -> None:
-    assert await store.inbox.deliver(message("1.0")) == Delivery(True, waiting=1, active=False)
+    assert await store.inbox.deliver(message("1.0")) == DeliveryResult(
+        True, waiting=1, active=False
+    )
 
     [entry] = await claim_entries(store)
     assert entry.thread == thread()
@@ -36,7 +38,9 @@ async def test_a_message_makes_its_thread_ready(store: Store) -> None:
 async def test_a_second_delivery_changes_nothing(store: Store) -> None:
     await deliver(store, "1.0")
 
-    assert await store.inbox.deliver(message("1.0")) == Delivery(False, waiting=1, active=False)
+    assert await store.inbox.deliver(message("1.0")) == DeliveryResult(
+        False, waiting=1, active=False
+    )
     assert stamps(await take_one(store)) == ["1.0"]
 
 
@@ -63,7 +67,9 @@ async def test_a_redelivery_after_the_answer_changes_nothing(store: Store) -> No
     await deliver(store, "1.0")
     await store.inbox.settle(await take_one(store))
 
-    assert await store.inbox.deliver(message("1.0")) == Delivery(False, waiting=0, active=False)
+    assert await store.inbox.deliver(message("1.0")) == DeliveryResult(
+        False, waiting=0, active=False
+    )
     assert await take_all(store) == []
 
 
@@ -100,7 +106,7 @@ async def test_a_thread_waits_while_a_turn_is_under_way(store: Store) -> None:
     await deliver(store, "1.0")
     claim = await take_one(store)
 
-    assert await store.inbox.deliver(message("2.0")) == Delivery(True, waiting=1, active=True)
+    assert await store.inbox.deliver(message("2.0")) == DeliveryResult(True, waiting=1, active=True)
     assert await claim_entries(store, "bert") == []
     await store.inbox.settle(claim)
     assert stamps(await take_one(store, "bert")) == ["2.0"]

@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 
 from bot.models import FollowUps, Message
-from bot.store import Address, Background, Claim, Store
+from bot.store import Addressing, Background, Claim, Store
 from bot.store.channel_settings import ChannelSettings
 from bot.store.routing import EARLY_SECONDS, OVERHEARD_MESSAGES
 from tests.store.builders import deliver, keys_of, message, stamps, take_one, thread
@@ -18,7 +18,7 @@ def by(user_id: str, ts: str) -> Message:
 
 
 async def route(
-    store: Store, said: Message, address: Address = "", rule: FollowUps = "one_person"
+    store: Store, said: Message, address: Addressing = "", rule: FollowUps = "one_person"
 ) -> str:
     return (await store.routing.route(said, address, rule)).verdict
 
@@ -72,7 +72,7 @@ async def test_a_new_mention_restarts_the_one_person_rule(store: Store) -> None:
 
 
 async def test_follow_ups_may_arrive_before_the_mention(store: Store) -> None:
-    said: list[tuple[Message, Address]] = [
+    said: list[tuple[Message, Addressing]] = [
         (by("U1", "2.0"), "mention"),
         (by("U1", "3.0"), ""),
         (by("U1", "4.0"), ""),

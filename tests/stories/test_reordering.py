@@ -16,7 +16,7 @@ from bot.errors import Retry
 from bot.models import Message, Thread
 from bot.store import current_turn
 from bot.store.retries import Retries
-from bot.store.usage import Scope, day_of
+from bot.store.usage import UsageScope, day_of
 from bot.timing import AnswerTiming, EngineTiming
 from bot.turn.reordering import begin_again
 from tests.fakes.openai import Answer, Prompt, held
@@ -160,7 +160,11 @@ async def test_a_run_under_way_is_cancelled_and_both_runs_are_charged(
 
 
 async def spent(world: World) -> Any:
-    scope: tuple[Scope, str, str] = ("person", world.slack.user("alice").id, day_of(time.time()))
+    scope: tuple[UsageScope, str, str] = (
+        "person",
+        world.slack.user("alice").id,
+        day_of(time.time()),
+    )
     [found] = await world.bot.store.spending.sums(world.slack.workspace.team_id, [scope])
     return found
 

@@ -10,7 +10,7 @@ from bot.engines.functions import UNKNOWN
 from bot.engines.router import Router
 from bot.texts.answers import WORDS
 from bot.texts.tools import outcome_unknown
-from bot.tools.tool import Result
+from bot.tools.tool import ToolResult
 from bot.tools.toolbox import Toolbox
 from tests.fakes.openai import Answer, Call, Prompt, calling, failed, held
 from tests.stories.tools import ENGINES, OpenTools, audit, effects, read, script
@@ -37,7 +37,7 @@ def after_each_call(monkeypatch: pytest.MonkeyPatch, then: Callable[[], None]) -
     """Do something after each call of a tool, before its result is recorded."""
     call = Toolbox.call
 
-    async def call_and_then(*args: Any) -> Result:
+    async def call_and_then(*args: Any) -> ToolResult:
         result = await call(*args)
         then()
         return result

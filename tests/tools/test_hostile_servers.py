@@ -19,11 +19,11 @@ from mcp_types import InputRequiredResult
 
 from bot.tools import bounds
 from bot.tools.config import ServerConfig, ToolsConfig
-from bot.tools.http import BoundedTransport
+from bot.tools.http import McpTransport
 from bot.tools.mcp import input_required
 from bot.tools.names import name_functions
 from bot.tools.output import checked_schema, one_line
-from bot.tools.tool import Result, Tool
+from bot.tools.tool import Tool, ToolResult
 from bot.tools.toolbox import open_toolbox
 from tests.tools.test_mcp import CALLER
 from tests.tools.test_redirects import serving
@@ -62,7 +62,7 @@ async def hostile(result: Any = None, listed: str = PLAIN) -> AsyncIterator[str]
         yield f"{url}/mcp"
 
 
-async def call(url: str) -> Result:
+async def call(url: str) -> ToolResult:
     config = ServerConfig(url=url, timeout=60.0)
     async with open_toolbox(ToolsConfig(servers={"s": config})) as toolbox:
         tool = (await toolbox.offer("C1")).functions["s__a"]
@@ -144,7 +144,7 @@ async def flooding(way: str, found: Any, directory: Path) -> AsyncIterator[Tools
         yield ToolsConfig(servers={"s": ServerConfig(command=sys.executable, args=args)})
 
 
-async def longest_stall(work: Coroutine[Any, Any, Result]) -> tuple[float, Result]:
+async def longest_stall(work: Coroutine[Any, Any, ToolResult]) -> tuple[float, ToolResult]:
     """The most CPU seconds between two turns of the event loop, and the result."""
     task, longest = asyncio.create_task(work), 0.0
     while not task.done():
@@ -188,7 +188,7 @@ async def test_a_response_has_no_encoding_that_hides_its_size() -> None:
             return web.Response(body=body, headers={"Content-Encoding": "gzip"})
         return web.Response(body=b"+AHs-", content_type="text/event-stream", charset="utf-7")
 
-    async with serving(handle) as url, httpx2.AsyncClient(transport=BoundedTransport()) as client:
+    async with serving(handle) as url, httpx2.AsyncClient(transport=McpTransport()) as client:
         with pytest.raises(httpx2.RemoteProtocolError):
             await client.get(f"{url}/compressed")
         assert (await client.get(f"{url}/utf-7")).text == "+AHs-"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bot.tools.config import ServerConfig, ToolsConfig
-from bot.tools.tool import Caller, Result, Tool
+from bot.tools.tool import Caller, Tool, ToolResult
 from bot.tools.toolbox import Toolbox, open_toolbox
 
 CALLER = Caller("T1", "C1", "1.0", "U1")
@@ -30,7 +30,7 @@ async def tool_of(toolbox: Toolbox, function: str) -> Tool:
     return (await toolbox.offer("C1")).functions[function]
 
 
-async def call(toolbox: Toolbox, function: str, **arguments: Any) -> Result:
+async def call(toolbox: Toolbox, function: str, **arguments: Any) -> ToolResult:
     return await toolbox.call(await tool_of(toolbox, function), arguments, CALLER)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from bot.tools.config import ServerConfig
 from bot.tools.credential import Client, Credential
-from bot.tools.http import BoundedTransport
+from bot.tools.http import McpTransport
 from bot.tools.peoples_servers import PeoplesServers
 from tests.tools.servers import open_http
 from tests.world import wait_until
@@ -27,7 +27,7 @@ class Everyone:
 
 
 async def test_the_longest_unused_connections_are_closed_but_none_in_use(tmp_path: Path) -> None:
-    counts, pool = tmp_path / "counts", BoundedTransport()
+    counts, pool = tmp_path / "counts", McpTransport()
     async with open_http(counts) as url:
         accounts: Any = Everyone(url)
         people = PeoplesServers(accounts, pool, most_known=4, most_connected=2)

@@ -5,11 +5,10 @@ from contextlib import suppress
 from dataclasses import replace
 
 from bot.engines.api import Api
-from bot.engines.events import Json
 from bot.engines.items import Item, fields, text
 from bot.engines.runs import PAUSED, PartialRun, finish, read, text_of_message, waiting_calls
 from bot.errors import BotError, RunFailed
-from bot.models import Citation, Run, Update
+from bot.models import Citation, Json, Run, Update
 
 
 class Answers:

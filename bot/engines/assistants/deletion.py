@@ -6,12 +6,11 @@ from contextlib import suppress
 from bot.engines.api import Api
 from bot.engines.assistants.lookup import NO_TEXT, metadata
 from bot.engines.conversations import demand_gone
-from bot.engines.events import Json
 from bot.engines.items import text
 from bot.engines.retraction import MESSAGE_NOT_FOUND, find_place
 from bot.engines.runs import text_of_message
 from bot.errors import ConversationGone, RunFailed
-from bot.models import Conversation, Record
+from bot.models import Conversation, Json, Record
 
 
 async def retract(

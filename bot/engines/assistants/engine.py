@@ -15,7 +15,7 @@ from bot.engines.assistants.lookup import NO_TEXT, Lookup, created_at
 from bot.engines.assistants.tools import Tools
 from bot.engines.attachments import message_content
 from bot.engines.client import ASSISTANTS, STREAMS, open_client
-from bot.engines.events import EventStream, Json
+from bot.engines.events import EventStream
 from bot.engines.following import Following
 from bot.engines.functions import render_outputs
 from bot.engines.items import Item, fields, text
@@ -29,7 +29,7 @@ from bot.engines.streams import LiveStream, LiveStreams
 from bot.engines.watch import Watch
 from bot.errors import ConfigError, Retry, RunFailed
 from bot.media import Attachment, FileKind
-from bot.models import Conversation, MadeFile, Message, Record, Run, Thread, Update
+from bot.models import Conversation, Json, MadeFile, Message, Record, Run, Thread, Update
 from bot.settings import Settings
 from bot.telemetry.log import log
 from bot.timing import EngineTiming

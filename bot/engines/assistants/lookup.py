@@ -4,11 +4,10 @@ from contextlib import suppress
 
 from bot.engines import RunRequest
 from bot.engines.api import Api
-from bot.engines.events import Json
 from bot.engines.items import Item, fields, listed, text
 from bot.engines.runs import text_of_message
 from bot.errors import ConversationGone, RunFailed
-from bot.models import Conversation, Message
+from bot.models import Conversation, Json, Message
 
 NEWEST_MESSAGES = 100
 """A turn has up to fifty questions, and as much context."""

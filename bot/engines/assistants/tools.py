@@ -5,10 +5,10 @@ from contextlib import suppress
 
 from bot.engines import RunRequest
 from bot.engines.api import Api
-from bot.engines.events import Json
 from bot.engines.functions import nested_tool_fields
 from bot.engines.items import fields, listed
 from bot.errors import ConversationGone, RunFailed
+from bot.models import Json
 from bot.telemetry.log import log
 
 OWN_TOOLS_SECONDS = 300.0

@@ -12,7 +12,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import Retry, Undeliverable
-from bot.models import Message
+from bot.models import Json, Message
 from bot.slack.answer.pages import SMALLEST
 from bot.slack.answer.post_rate import place_of, post_in_turn
 from bot.slack.answer.posted import METADATA_EVENT, Posted
@@ -23,8 +23,6 @@ from bot.store.deferred import Rider
 from bot.store.pace import Pace
 from bot.telemetry.log import log
 from bot.timing import AnswerTiming
-
-Json = dict[str, Any]
 
 TRIES = 3
 MOST_TEXT = 4000

@@ -40,7 +40,7 @@ class EditedMessage:
         return True
 
     async def finish(self, draft: Draft, text: str, part: int, extras: Sequence[Any]) -> None:
-        """Replace the content of the message with this text. Raises TooLarge."""
+        """Replace the content of the message with this text. Raises MessageTooLarge."""
         await self.stop(draft, part)
         await self.rewrite(draft, text, part, extras)
 

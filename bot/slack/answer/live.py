@@ -8,12 +8,11 @@ Slack holds exactly the complete text.
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from slack_sdk.errors import SlackApiError
 
 from bot.errors import Retry, Undeliverable
-from bot.models import Card, Update
+from bot.models import Card, Json, Update
 from bot.slack.answer.alarm import Alarm
 from bot.slack.answer.cards import status_of
 from bot.slack.answer.edited import EditedMessage
@@ -31,8 +30,6 @@ from bot.store import steps as journal
 from bot.store.step_values import Draft
 from bot.store.steps import CUT
 from bot.telemetry.log import log
-
-Json = dict[str, Any]
 
 ANSWERS_NAMED = 100
 """How many of a turn's messages are named in the metadata of its answer."""

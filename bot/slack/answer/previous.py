@@ -12,14 +12,12 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import BotError
-from bot.models import Thread
+from bot.models import Json, Thread
 from bot.slack.answer.buttons import AGAIN
 from bot.slack.answer.rate_limits import EDITS, LAST_EDITS, RateLimits
 from bot.slack.client import slack_errors
 from bot.slack.threads import read_replies
 from bot.telemetry.log import log
-
-Json = dict[str, Any]
 
 MOST_AT_ONCE = 100
 """Concurrent removals per process; beyond that the button stays."""

@@ -5,10 +5,9 @@ from typing import Any
 
 from slack_sdk.errors import SlackApiError
 
+from bot.models import Json
 from bot.slack.client import error_code, slack_errors
 from bot.telemetry.log import log
-
-Json = dict[str, Any]
 
 TOO_LARGE = frozenset(
     {

@@ -8,20 +8,17 @@ https://docs.slack.dev/reference/methods/chat.startStream
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from slack_sdk.errors import SlackApiError
 
 from bot.errors import Retry
-from bot.models import Card
+from bot.models import Card, Json
 from bot.slack.answer.cards import Cards
 from bot.slack.answer.chat import TRIES, Chat
 from bot.slack.answer.rate_limits import APPENDS, STOPS, RateLimits
 from bot.slack.answer.refusals import is_ended
 from bot.slack.client import Uncertain, error_code
 from bot.telemetry.log import log
-
-Json = dict[str, Any]
 
 LIMIT = 11_000
 """Characters of text in one streamed message; 500 more are for the titles of cards."""

@@ -26,7 +26,7 @@ NEWLINE = re.compile(rf"(?:\r\n?|\n){_PREFIX}")
 _LIST_MARKER = re.compile(r"[-+*]|\d{1,9}[.)]")
 
 
-class Kind(Enum):
+class LineKind(Enum):
     """The kind of a line."""
 
     PROSE = auto()
@@ -39,7 +39,7 @@ class Kind(Enum):
     CLOSER = auto()  # ```
 
 
-PROSE = (Kind.PROSE, Kind.HEADING, Kind.HEADER, Kind.ROW)
+PROSE = (LineKind.PROSE, LineKind.HEADING, LineKind.HEADER, LineKind.ROW)
 """The kinds of lines that hold inline Markdown."""
 
 
@@ -63,7 +63,7 @@ class Line:
     end: int
     blank: bool
     first: int  # the number of the line in which its paragraph or table begins
-    kind: Kind = Kind.PROSE
+    kind: LineKind = LineKind.PROSE
     level: int | None = None  # nesting of the outermost block that begins here; 0 is the top
     lists: int = 0
     quotes: int = 0
@@ -83,7 +83,11 @@ class Line:
 
         Code, a table or a quote within a list ends the list's block, and another one follows.
         """
-        resumes = self.quote_begins or self.kind in (Kind.OPENER, Kind.HEADER, Kind.HEADING)
+        resumes = self.quote_begins or self.kind in (
+            LineKind.OPENER,
+            LineKind.HEADER,
+            LineKind.HEADING,
+        )
         return 2 if resumes else 0
 
 
@@ -115,12 +119,16 @@ class Outline:
         or table; outside of both they are empty.
         """
         for line in reversed(self.lines[: self.number(offset) + 1]):
-            if line.kind is Kind.ROW and line.start <= offset and not (line.lists or line.quotes):
+            if (
+                line.kind is LineKind.ROW
+                and line.start <= offset
+                and not (line.lists or line.quotes)
+            ):
                 return line.start, self.text_of(line.first) + self.text_of(line.first + 1)
-            code = line.fence if line.kind is Kind.CODE else None
+            code = line.fence if line.kind is LineKind.CODE else None
             if code and not (line.lists or line.quotes or code.prefix):
                 return line.start, self.text_of(code.first)
-            begins = line.level == 0 or (line.level == 1 and line.kind is not Kind.ROW)
+            begins = line.level == 0 or (line.level == 1 and line.kind is not LineKind.ROW)
             if begins and line.start <= offset and not self.text[line.start].isspace():
                 return line.start, ""
         return 0, ""
@@ -144,7 +152,7 @@ class Outline:
 
     def _continues(self, number: int) -> bool:
         line = self.lines[number]
-        return line.kind in (Kind.PROSE, Kind.HEADING) and line.first < number
+        return line.kind in (LineKind.PROSE, LineKind.HEADING) and line.first < number
 
 
 def outline(text: str) -> Outline:
@@ -213,10 +221,10 @@ def _parser() -> BlockParser:
 
 
 _KINDS = {
-    "paragraph_open": Kind.PROSE,
-    "heading_open": Kind.HEADING,
-    "table_open": Kind.ROW,
-    "code_block": Kind.INDENTED,
+    "paragraph_open": LineKind.PROSE,
+    "heading_open": LineKind.HEADING,
+    "table_open": LineKind.ROW,
+    "code_block": LineKind.INDENTED,
 }
 
 
@@ -228,7 +236,7 @@ def _mark(found: Outline, token: Token, lines: list[Line]) -> None:
         _set(lines, kind, begin.first)
     match token.type:
         case "table_open":
-            _set(lines[:2], Kind.HEADER, begin.first)
+            _set(lines[:2], LineKind.HEADER, begin.first)
         case "fence":
             _mark_fence(found, token, lines)
         case "bullet_list_open" | "ordered_list_open":
@@ -244,10 +252,10 @@ def _go_on(lines: list[Line]) -> None:
     """Treat a last line of only indentation as part of the code above it."""
     fence = lines[-2].fence if len(lines) > 1 else None
     if fence and not fence.closed:
-        lines[-1].kind, lines[-1].first, lines[-1].fence = Kind.CODE, fence.first, fence
+        lines[-1].kind, lines[-1].first, lines[-1].fence = LineKind.CODE, fence.first, fence
 
 
-def _set(lines: Iterable[Line], kind: Kind, first: int) -> None:
+def _set(lines: Iterable[Line], kind: LineKind, first: int) -> None:
     for line in lines:
         line.kind, line.first = kind, first
 
@@ -265,7 +273,7 @@ def _mark_fence(found: Outline, token: Token, lines: list[Line]) -> None:
         closed=closed,
     )
     for line in lines:
-        line.kind, line.first, line.fence = Kind.CODE, begin.first, fence
-    begin.kind = Kind.OPENER
+        line.kind, line.first, line.fence = LineKind.CODE, begin.first, fence
+    begin.kind = LineKind.OPENER
     if closed:
-        lines[-1].kind = Kind.CLOSER
+        lines[-1].kind = LineKind.CLOSER

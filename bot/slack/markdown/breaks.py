@@ -8,14 +8,14 @@ from bot.slack.markdown.blocks import (
     PREFIX,
     QUOTE_MARKS,
     Fence,
-    Kind,
     Line,
+    LineKind,
     Outline,
     continuation,
     indentation,
 )
-from bot.slack.markdown.inline import Kind as Inline
 from bot.slack.markdown.inline import Piece, atoms, pieces
+from bot.slack.markdown.inline import TokenKind as Inline
 
 _HASHES = re.compile(r"#{1,6}[ \t]")
 
@@ -59,9 +59,9 @@ class Breaks:
         number = self._outline.number(offset)
         line = self._outline.lines[number]
         inside = offset > line.start
-        if line.fence and (inside or line.kind is not Kind.OPENER):
+        if line.fence and (inside or line.kind is not LineKind.OPENER):
             return self._in_fence(line.fence, line, inside)
-        if line.kind is Kind.ROW and not inside:
+        if line.kind is LineKind.ROW and not inside:
             return self._in_table(line)
         return self._in_line(number, offset) if inside else self._between_lines(number)
 
@@ -108,14 +108,14 @@ class Breaks:
         ticks = ticks if len(ticks) <= LONGEST_RUN else ""
         column = self._content_column(line)
         hashes = _HASHES.match(self._outline.text, line.start + len(self.prefix(number)))
-        marks = hashes[0] if hashes and line.kind is Kind.HEADING else ""
+        marks = hashes[0] if hashes and line.kind is LineKind.HEADING else ""
         quoted = self._quoted_column(line)
         opening = " " * column + "> " * line.quotes + " " * quoted + marks + ticks
         return Break(ticks, opening, dedent=column, quoted=quoted)
 
     def _between_lines(self, number: int) -> Break:
         line = self._outline.lines[number]
-        if line.kind is Kind.INDENTED and not _begins_item(line):
+        if line.kind is LineKind.INDENTED and not _begins_item(line):
             return Break(dedent=self._indentation_of_rest(number) - 4 if line.lists else 0)
         own = indentation(self._outline.text_of(number)) if line.lists else 0
         if line.level is not None:

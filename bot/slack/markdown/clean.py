@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from bot.slack.markdown.blocks import PROSE, outline
-from bot.slack.markdown.inline import Kind as Inline
+from bot.slack.markdown.inline import TokenKind as Inline
 from bot.slack.markdown.inline import pieces
 from bot.slack.markdown.markers import (
     CITATION,

@@ -4,7 +4,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bot.slack.markdown.blocks import Fence, Kind, Outline, cut_indentation, indentation, outline
+from bot.slack.markdown.blocks import (
+    Fence,
+    LineKind,
+    Outline,
+    cut_indentation,
+    indentation,
+    outline,
+)
 
 _LANGUAGE = re.compile(r"[\w+#.-]*")
 
@@ -25,7 +32,7 @@ def code_blocks(markdown: str, *, complete: bool = False) -> Iterator[CodeBlock]
     found = outline(markdown)
     left_out = found.open_fence() if complete else None
     for line in found.lines:
-        if line.kind is Kind.OPENER and line.fence and line.fence is not left_out:
+        if line.kind is LineKind.OPENER and line.fence and line.fence is not left_out:
             yield _read(found, line.fence)
 
 

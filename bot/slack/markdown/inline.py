@@ -25,7 +25,7 @@ _TARGET = re.compile(
 )
 
 
-class Kind(Enum):
+class TokenKind(Enum):
     """The kind of a token. Plain text between tokens is not listed."""
 
     ESCAPE = auto()  # \*
@@ -53,7 +53,7 @@ class Piece:
     A CLOSE refers to its OPEN, but not vice versa: that OPEN begins no link.
     """
 
-    kind: Kind
+    kind: TokenKind
     start: int
     end: int
     url: str = ""  # of OPEN and TARGET
@@ -87,7 +87,7 @@ class _Brackets:
         opener.partner = piece
         opener.url = piece.url = target["pointed"] or target["sandbox"] or target["bare"] or ""
         opener.title = piece.title = target["title"] or ""
-        piece.kind, piece.end, piece.image = Kind.TARGET, target.end(), opener.image
+        piece.kind, piece.end, piece.image = TokenKind.TARGET, target.end(), opener.image
         if not opener.image:
             self._dead = len(self._open)
 
@@ -99,20 +99,20 @@ def pieces(text: str, start: int, end: int) -> list[Piece]:
     ticks: dict[int, list[int]] | None = None
     position = start
     while match := SPECIAL.search(text, position, end):
-        piece = Piece(Kind[match.lastgroup or "ANGLE"], match.start(), match.end())
-        if piece.kind is Kind.FORMULA and not is_formula(match[0]):
+        piece = Piece(TokenKind[match.lastgroup or "ANGLE"], match.start(), match.end())
+        if piece.kind is TokenKind.FORMULA and not is_formula(match[0]):
             position = match.start() + 1
             continue
         match piece.kind:
-            case Kind.TICKS:
+            case TokenKind.TICKS:
                 ticks = _runs(text, start, end) if ticks is None else ticks
                 _close_code(piece, ticks)
-            case Kind.OPEN:
+            case TokenKind.OPEN:
                 piece.image = text[piece.start] == "!"
                 brackets.open(piece)
-            case Kind.CLOSE:
+            case TokenKind.CLOSE:
                 brackets.close(piece, text, end)
-            case Kind.LINE:
+            case TokenKind.LINE:
                 brackets = _Brackets()
         found.append(piece)
         position = piece.end
@@ -126,11 +126,11 @@ def atoms(found: list[Piece]) -> Iterator[Piece]:
     for piece in found:
         if piece.start < reached:
             continue
-        if piece.kind in (Kind.CODE, Kind.AUTOLINK):
+        if piece.kind in (TokenKind.CODE, TokenKind.AUTOLINK):
             yield piece
-        elif piece.kind is Kind.OPEN and piece.partner:
+        elif piece.kind is TokenKind.OPEN and piece.partner:
             reached = piece.partner.end
-            yield Piece(Kind.OPEN, piece.start, reached, piece.url)
+            yield Piece(TokenKind.OPEN, piece.start, reached, piece.url)
 
 
 def looks_like_target(text: str, offset: int) -> bool:
@@ -156,14 +156,14 @@ def _close_code(piece: Piece, ticks: dict[int, list[int]]) -> None:
     starts = ticks.get(length, [])
     closing = bisect_left(starts, piece.end)
     if closing < len(starts):
-        piece.kind, piece.end = Kind.CODE, starts[closing] + length
+        piece.kind, piece.end = TokenKind.CODE, starts[closing] + length
 
 
 def _nest(found: list[Piece]) -> None:
     depth = 0
     for piece in found:
-        if piece.kind is Kind.TARGET:
+        if piece.kind is TokenKind.TARGET:
             depth -= 1
         piece.inside = depth > 0
-        if piece.kind is Kind.OPEN and piece.partner:
+        if piece.kind is TokenKind.OPEN and piece.partner:
             depth += 1

@@ -3,12 +3,12 @@
 import html
 import re
 
-from bot.slack.markdown.blocks import PREFIX, Kind, Outline, outline
+from bot.slack.markdown.blocks import PREFIX, LineKind, Outline, outline
 from bot.slack.markdown.clean import clean
 from bot.slack.markdown.elements import flatten
 from bot.slack.markdown.escape import ZERO_WIDTH_SPACE
-from bot.slack.markdown.inline import Kind as Inline
 from bot.slack.markdown.inline import Piece, pieces
+from bot.slack.markdown.inline import TokenKind as Inline
 from bot.slack.markdown.sanitize import sanitize
 
 _HEADING = re.compile(r"#{1,6}[ \t]+")
@@ -58,20 +58,20 @@ def shorten(text: str, limit: int) -> str:
 def _unit(found: Outline, first: int, end: int) -> str:
     begin = found.lines[first]
     text = found.text[begin.start : found.lines[end - 1].end]
-    if begin.kind in (Kind.OPENER, Kind.CLOSER):
+    if begin.kind in (LineKind.OPENER, LineKind.CLOSER):
         return ""
-    if begin.kind in (Kind.CODE, Kind.INDENTED):
+    if begin.kind in (LineKind.CODE, LineKind.INDENTED):
         return _QUOTED.sub("", text, 1) if begin.quotes else text
     prefix = PREFIX.match(text)
     marks = prefix[0] if prefix else ""
     text = text[len(marks) :]
-    if begin.kind in (Kind.HEADER, Kind.ROW):
-        delimiter = begin.kind is Kind.HEADER and first > begin.first
+    if begin.kind in (LineKind.HEADER, LineKind.ROW):
+        delimiter = begin.kind is LineKind.HEADER and first > begin.first
         cells = [] if delimiter else _cells(text.strip())
         return _flat(" · ".join(cell.strip() for cell in cells))
     if _RULE.fullmatch(text.strip()):
         return ""
-    if begin.kind is Kind.HEADING:
+    if begin.kind is LineKind.HEADING:
         text = _HEADING_END.sub("", text.rstrip())
     text = _HARD_BREAK.sub("", text)
     body = _TASK.sub(lambda task: "☐" if task[1] == " " else "☑", _HEADING.sub("", text, 1), 1)

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from bot.slack.markdown.blocks import PREFIX, Kind, Outline, continuation
+from bot.slack.markdown.blocks import PREFIX, LineKind, Outline, continuation
 from bot.slack.markdown.breaks import LONGEST_RUN
-from bot.slack.markdown.inline import Kind as Inline
 from bot.slack.markdown.inline import Piece
+from bot.slack.markdown.inline import TokenKind as Inline
 from bot.slack.markdown.syntax import WIDE_PUNCTUATION, formula_source
 from bot.slack.markdown.tags import BREAK, name_of, raised, raised_or_lowered, replacements
 
@@ -86,7 +86,7 @@ class Rewrite:
 
     def _line_break(self, token: Piece, then: str = "") -> str:
         """A line break in place of a tag, if the line can be broken; `then` is what follows it."""
-        if self._line.kind not in (Kind.PROSE, Kind.HEADING) or self._is_title:
+        if self._line.kind not in (LineKind.PROSE, LineKind.HEADING) or self._is_title:
             return " "
         blanks = _SPACE.match(self._text, token.end)
         after = then or (self._text[blanks.end() : blanks.end() + 1] if blanks else "")

@@ -21,8 +21,8 @@ from bot.slack.markdown.blocks import PREFIX, PROSE, Fence, Outline, outline
 from bot.slack.markdown.breaks import LONGEST_RUN
 from bot.slack.markdown.emphasis import separate_emphasis
 from bot.slack.markdown.escape import BROADCAST, ZERO_WIDTH_SPACE
-from bot.slack.markdown.inline import Kind as Inline
 from bot.slack.markdown.inline import Piece, is_destination, looks_like_target, pieces
+from bot.slack.markdown.inline import TokenKind as Inline
 from bot.slack.markdown.markers import shown, strip_controls
 from bot.slack.markdown.rewrite import Rewrite
 

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 from bot.models import Citation
-from bot.slack.markdown.blocks import PREFIX, Kind, Outline, outline
+from bot.slack.markdown.blocks import PREFIX, LineKind, Outline, outline
 from bot.slack.markdown.breaks import Breaks
 from bot.slack.markdown.markers import CITATION, strip_controls
 from bot.slack.markdown.sanitize import destination
@@ -89,7 +89,7 @@ def _gap(offset: int, found: Outline, breaks: Breaks) -> tuple[int, int] | None:
         return None
     if atom := breaks.atom(number, offset):
         offset = atom.end
-    in_table = line.kind in (Kind.HEADER, Kind.ROW)
+    in_table = line.kind in (LineKind.HEADER, LineKind.ROW)
     if in_table and not text[offset : line.end].strip(" |\r\n"):
         offset = line.start + len(text[line.start : offset].rstrip(" |"))
     return offset, offset
@@ -103,7 +103,7 @@ def _is_spelled(character: str) -> bool:
 def _can_hold_notes(found: Outline, number: int) -> bool:
     """Whether the line is text: not code, a rule or a table border."""
     line = found.lines[number]
-    code = line.fence is not None or line.kind is Kind.INDENTED
+    code = line.fence is not None or line.kind is LineKind.INDENTED
     return not code and bool(re.search(r"\w", found.text_of(number)))
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bot.slack.markdown.blocks import Kind, Line, Outline, dedent, outline
+from bot.slack.markdown.blocks import Line, LineKind, Outline, dedent, outline
 from bot.slack.markdown.breaks import LONGEST_RUN, Breaks
 from bot.slack.markdown.graphemes import grapheme_break, size, within
 
@@ -197,14 +197,14 @@ class Splitter:
 
     def _dislike(self, number: int, last: int) -> float:
         line, above = self._outline.lines[number], self._outline.lines[last]
-        if line.kind is Kind.CODE:
-            return _POOR if above.kind is Kind.OPENER else _BLANK if above.blank else _LINE
-        if line.kind is Kind.CLOSER or _heads(above, line):
+        if line.kind is LineKind.CODE:
+            return _POOR if above.kind is LineKind.OPENER else _BLANK if above.blank else _LINE
+        if line.kind is LineKind.CLOSER or _heads(above, line):
             return _POOR
-        if line.kind is Kind.HEADER and number > line.first:
+        if line.kind is LineKind.HEADER and number > line.first:
             return _NEVER
-        if line.kind is Kind.ROW:
-            return _POOR if above.kind is Kind.HEADER else _LINE
+        if line.kind is LineKind.ROW:
+            return _POOR if above.kind is LineKind.HEADER else _LINE
         if line.level is None:
             return _LINE
         leads_in = self._outline.text_of(last).rstrip().endswith((":", "："))
@@ -213,7 +213,7 @@ class Splitter:
     def _overflow(self, search: _Search, number: int) -> int:
         """The end of a part that cannot hold the whole of this line."""
         line = self._outline.lines[number]
-        prose = line.kind in (Kind.PROSE, Kind.HEADING)
+        prose = line.kind in (LineKind.PROSE, LineKind.HEADING)
         if search.place and search.score >= (1 - _WORD if prose else 0):
             return search.place
         if search.place and not prose and self._fits_alone(number):
@@ -263,4 +263,4 @@ class Splitter:
 def _heads(above: Line, line: Line) -> bool:
     """Whether the line above is a heading over this one, and not in a list or quote that ended."""
     inside = line.lists >= above.lists and line.quotes >= above.quotes
-    return above.kind is Kind.HEADING and inside
+    return above.kind is LineKind.HEADING and inside

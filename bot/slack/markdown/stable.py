@@ -4,10 +4,10 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator
 
-from bot.slack.markdown.blocks import Kind, Line, Outline, outline
+from bot.slack.markdown.blocks import Line, LineKind, Outline, outline
 from bot.slack.markdown.emphasis import MARKS, Emphasis, emphases
-from bot.slack.markdown.inline import Kind as Inline
 from bot.slack.markdown.inline import Piece, atoms, pieces
+from bot.slack.markdown.inline import TokenKind as Inline
 from bot.slack.markdown.sanitize import DEFINING, OPENING
 
 _LONGEST_ADDRESS = 2000
@@ -35,7 +35,7 @@ _UNTIL_NEXT = (Inline.URL, Inline.FORMULA, Inline.FOOTNOTE)
 _TARGET_SO_FAR = re.compile(r"(?:\((?:[^()\[\r\n]|\([^()\[\r\n]*+\)?)*+)?\Z")
 _DEFINITION_SO_FAR = re.compile(r":[\s>]{0,100}+[^<>/?#\s]{0,200}\Z")
 """What follows a label and may become the definition of a link."""
-_BY_LINE = (Kind.ROW, Kind.OPENER, Kind.CODE, Kind.CLOSER)
+_BY_LINE = (LineKind.ROW, LineKind.OPENER, LineKind.CODE, LineKind.CLOSER)
 
 
 def stable_prefix(markdown: str) -> int:
@@ -78,7 +78,7 @@ def _settled(found: Outline, offset: int) -> int:
     number = found.number(end - 1)
     line = found.lines[number]
     offset = min(offset, _line_hold(found, number))
-    if line.kind in (Kind.PROSE, Kind.HEADING):
+    if line.kind in (LineKind.PROSE, LineKind.HEADING):
         offset = _inline_hold(found, line, offset, open=not _BLANK_LINE.search(found.text, end))
     return offset
 
@@ -95,9 +95,9 @@ def _tail(found: Outline, line: Line, end: int) -> int:
 def _line_hold(found: Outline, number: int) -> int:
     """The start of the line if it can only be parsed as a whole."""
     line, text = found.lines[number], found.text_of(number)
-    if line.kind is Kind.HEADER:
+    if line.kind is LineKind.HEADER:
         return found.lines[line.first].start
-    if line.kind is Kind.PROSE and text.lstrip(" \t>").startswith("|"):
+    if line.kind is LineKind.PROSE and text.lstrip(" \t>").startswith("|"):
         return found.lines[max(line.first, number - 1)].start  # perhaps the header of a table
     if line.kind in _BY_LINE or _MARKERS_ONLY.fullmatch(text.rstrip()):
         return line.start

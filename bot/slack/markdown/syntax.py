@@ -50,7 +50,7 @@ SPECIAL = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-"""The next token of a paragraph; its `lastgroup` names a `Kind` of `inline`."""
+"""The next token of a paragraph; its `lastgroup` names a `TokenKind` of `inline`."""
 
 _MATH = re.compile(r"\\[a-z]|[\^{}]|(?<![a-z])[a-z]_\w", re.IGNORECASE)
 _WORD = re.compile("[^\\W\\d_]{2,}|[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]")

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from bot.slack.markdown.inline import Kind, Piece
+from bot.slack.markdown.inline import Piece, TokenKind
 
 _NAME = re.compile(r"</?([a-z][a-z0-9]*)", re.IGNORECASE)
 _ATTRIBUTE = r"""\s{}\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))"""
@@ -64,9 +64,9 @@ def replacements(text: str, found: Sequence[Piece], start: int, end: int) -> dic
     result: dict[int, str] = {}
     open_tags: dict[str, list[int]] = {}
     for index, piece in enumerate(found):
-        if piece.kind is Kind.LINE:
+        if piece.kind is TokenKind.LINE:
             open_tags.clear()
-        if piece.kind is not Kind.HTML:
+        if piece.kind is not TokenKind.HTML:
             continue
         tag = text[piece.start : piece.end]
         name = name_of(tag)
@@ -110,7 +110,7 @@ class _Lines:
             text = text or bool(self._text[min(edge, near) : max(edge, near)].strip())
             seen[index] = text
             edge = far
-            text = piece.kind is not Kind.LINE and (text or piece.kind is not Kind.HTML)
+            text = piece.kind is not TokenKind.LINE and (text or piece.kind is not TokenKind.HTML)
         return seen
 
     def follows_text(self, index: int) -> bool:
@@ -139,7 +139,7 @@ class _Lines:
         end = self._found[index].end
         following = self._found[index + 1] if index + 1 < len(self._found) else None
         if following and not self._text[end : following.start].strip():
-            return following.kind not in (Kind.HTML, Kind.LINE)
+            return following.kind not in (TokenKind.HTML, TokenKind.LINE)
         return self._after[index]
 
 

@@ -3,9 +3,6 @@
 So the person who signed in and the Slack user who uses the account are the same.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_bolt.context.async_context import AsyncBoltContext
 from slack_sdk.errors import SlackApiError
@@ -17,6 +14,7 @@ from bot.slack.blocks import Block, actions, button, input_block, modal, text_in
 from bot.slack.client import slack_errors
 from bot.slack.direct_messages import DirectMessages
 from bot.slack.origin import installation
+from bot.slack.payload import Payload
 from bot.slack.rights import Rights
 from bot.store import jobs
 from bot.telemetry.log import log
@@ -25,8 +23,6 @@ from bot.texts import accounts as texts
 ACTION = "enter_account_code"
 VIEW = "account_code"
 LONGEST = 20
-
-Payload = Mapping[str, Any]
 
 
 class AccountCode:

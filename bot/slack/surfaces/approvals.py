@@ -23,16 +23,15 @@ from bot.slack.client import slack_errors
 from bot.slack.ephemerals import notice
 from bot.slack.forms import parse_answer, read_form
 from bot.slack.origin import own_thread
+from bot.slack.payload import Payload
 from bot.slack.rights import Rights
 from bot.slack.surfaces.feedback import thread_of
 from bot.store import Approval, Decision, Pending, Store
-from bot.store.approvals import Outcome
+from bot.store.approvals import DecisionOutcome
 from bot.telemetry.log import log
 from bot.texts import approvals as texts
 
-Payload = Mapping[str, Any]
-
-TOO_LATE: Mapping[Outcome, str] = {
+TOO_LATE: Mapping[DecisionOutcome, str] = {
     "gone": texts.GONE,
     "changed": texts.CHANGED,
     "expired": texts.EXPIRED,

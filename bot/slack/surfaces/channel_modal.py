@@ -24,6 +24,7 @@ from bot.slack.blocks import (
 )
 from bot.slack.client import slack_errors
 from bot.slack.origin import installation
+from bot.slack.payload import Payload
 from bot.slack.people import People
 from bot.slack.surfaces.home import CONFIGURE, EDIT, Home, render_version
 from bot.slack.surfaces.model_input import ListModels, model_input, read_model
@@ -40,9 +41,6 @@ HISTORY = 3
 DEFAULT = "default"
 """The value of the select option that means None."""
 FOLLOW_UPS = {value or DEFAULT: label for value, label in texts.FOLLOW_UPS_CHOICES.items()}
-
-
-Payload = Mapping[str, Any]
 
 
 class ChannelModal:

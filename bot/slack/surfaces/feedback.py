@@ -2,8 +2,6 @@
 
 import json
 import time
-from collections.abc import Mapping
-from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_bolt.context.async_context import AsyncBoltContext
@@ -18,14 +16,13 @@ from bot.slack.blocks import Block, button, input_block, modal, section, text_in
 from bot.slack.client import slack_errors
 from bot.slack.ephemerals import notice
 from bot.slack.origin import installation, own_thread
+from bot.slack.payload import Payload
 from bot.slack.rights import Rights
 from bot.store import Feedback, Store, jobs
 from bot.telemetry.log import log
 from bot.texts import buttons as texts
 from bot.texts.access import UNKNOWN
 from bot.texts.answers import NOTHING_TO_STOP
-
-Payload = Mapping[str, Any]
 
 NOTE_VIEW = "feedback_note"
 NOTE_LENGTH = 3000

@@ -4,7 +4,6 @@ Slack's limits: 100 blocks a view, https://docs.slack.dev/surfaces/app-home.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_bolt.context.async_context import AsyncBoltContext
@@ -28,6 +27,7 @@ from bot.slack.blocks import (
 )
 from bot.slack.client import slack_errors
 from bot.slack.origin import installation
+from bot.slack.payload import Payload
 from bot.slack.people import People
 from bot.slack.rights import Rights
 from bot.slack.surfaces.commands.usage import own_usage
@@ -50,8 +50,6 @@ DISCONNECT = "disconnect_account"
 MOST_ACCOUNTS = 20
 RECENT = 10
 CHANNELS = 20
-
-Payload = Mapping[str, Any]
 
 JOB_BUTTONS: Mapping[Job, Block] = {
     "export": job_button("export", texts.EXPORT),

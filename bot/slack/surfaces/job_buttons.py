@@ -1,19 +1,18 @@
 """Buttons that start a job: a chart, an export, erasure."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, get_args
+from collections.abc import Awaitable, Callable
+from typing import get_args
 
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 from slack_bolt.context.async_context import AsyncBoltContext
 
 from bot.slack.blocks import Block, button, confirmation
 from bot.slack.origin import installation
+from bot.slack.payload import Payload
 from bot.store import Store, jobs
 from bot.telemetry.log import log
 from bot.texts import home as texts
-
-Payload = Mapping[str, Any]
 
 ACTION = "errand:"
 """The prefix of the buttons' `action_id`; the name of the job follows."""

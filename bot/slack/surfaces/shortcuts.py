@@ -1,8 +1,6 @@
 """The message shortcut and the buttons that reset a conversation."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 from slack_bolt.context.async_context import AsyncBoltContext
@@ -11,6 +9,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.models import Message, Thread
 from bot.slack.ephemerals import notice
 from bot.slack.origin import installation
+from bot.slack.payload import Payload
 from bot.slack.rights import Rights
 from bot.slack.surfaces.conversation_row import RESET as RESET_ROW
 from bot.store import Store
@@ -19,8 +18,6 @@ from bot.telemetry.log import log
 from bot.texts import commands as texts
 from bot.texts.access import NOT_VISIBLE
 from bot.texts.hold import RESET as HELD
-
-Payload = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from bot.slack.blocks import (
     users_select,
 )
 from bot.slack.client import slack_errors
+from bot.slack.payload import Payload
 from bot.slack.surfaces.model_input import ListModels, model_input, read_model
 from bot.slack.surfaces.servers_input import read_servers_off, servers_input, servers_of
 from bot.slack.surfaces.workspace_numbers import Number, numbers_of, read_numbers
@@ -41,7 +42,7 @@ KEY_LENGTH = 500
 TRY_SECONDS = 2.0
 """Slack waits 3 seconds for the answer to a form."""
 
-Payload = Mapping[str, Any]
+
 TryKey = Callable[[str], Awaitable[str]]
 """Takes a key; returns why it does not work, or ""."""
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from bot.settings import Settings
 from bot.slack.blocks import Block, input_block, number_input, number_text
+from bot.slack.payload import Payload
 from bot.slack.workspaces import ceiling
 from bot.store.workspace_settings import LIMITS, WorkspaceSettings
 from bot.texts import workspace_settings as texts
@@ -13,8 +14,6 @@ from bot.texts import workspace_settings as texts
 RETENTION = "retention_days"
 MOST_DAYS = 3650.0
 MOST = 1e12
-
-Payload = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ MAX_METADATA = 8_000
 
 
 @dataclass(frozen=True)
-class Content:
+class MessageContent:
     """The content of a message. Markdown is stored as a `markdown` block; its text is the
     fallback."""
 
@@ -28,7 +28,7 @@ class Content:
     attachments: list[Json]
 
 
-def read_content(call: Call) -> Content:
+def read_content(call: Call) -> MessageContent:
     """The content of the arguments, checked; raises Slack's errors."""
     text, markdown = call.args.get("text"), call.args.get("markdown_text")
     given = call.args.objects("blocks", "invalid_blocks_format")
@@ -46,10 +46,10 @@ def read_content(call: Call) -> Content:
         blocks = check_message_blocks(
             [{"type": "markdown", "text": markdown}], bounds=call.workspace.bounds
         )
-        return Content(markdown, blocks, attachments)
+        return MessageContent(markdown, blocks, attachments)
     if not (text or given or attachments):
         raise SlackError("no_text")
-    return Content(
+    return MessageContent(
         text or "", check_message_blocks(given, bounds=call.workspace.bounds), attachments
     )
 
@@ -100,7 +100,7 @@ def postable_channel(call: Call) -> Channel:
     return channel
 
 
-def new_message(call: Call, channel: Channel, content: Content) -> Message:
+def new_message(call: Call, channel: Channel, content: MessageContent) -> Message:
     """A message of the bot, not yet posted."""
     workspace = call.workspace
     thread_ts = call.args.get("thread_ts") or None

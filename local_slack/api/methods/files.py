@@ -1,7 +1,7 @@
 """files.getUploadURLExternal, completeUploadExternal, info."""
 
 from local_slack.api.methods.call import Call, Method
-from local_slack.api.methods.chat import Content, new_message
+from local_slack.api.methods.chat import MessageContent, new_message
 from local_slack.workspace import files
 from local_slack.workspace.agents import clear_status
 from local_slack.workspace.errors import SlackError
@@ -37,7 +37,7 @@ def complete_upload(call: Call) -> Json:
         file.complete, file.upload_ticket = True, None
         file.title = str(item.get("title") or file.name)
     for channel in channels:
-        content = Content(call.args.get("initial_comment") or "", [], [])
+        content = MessageContent(call.args.get("initial_comment") or "", [], [])
         message = new_message(call, channel, content)
         message.file_ids = [file.id for file in uploaded]
         # Slack reports a bot's own upload as file_share, too.

@@ -1,7 +1,12 @@
 """chat.startStream, appendStream, stopStream."""
 
 from local_slack.api.methods.call import Call, Method
-from local_slack.api.methods.chat import Content, new_message, postable_channel, read_metadata
+from local_slack.api.methods.chat import (
+    MessageContent,
+    new_message,
+    postable_channel,
+    read_metadata,
+)
 from local_slack.workspace import agents, streams
 from local_slack.workspace.blocks import check_markdown, check_message_blocks
 from local_slack.workspace.errors import SlackError
@@ -36,7 +41,7 @@ def start(call: Call) -> Json:
     if call.args.get("task_display_mode") not in (None, "timeline", "plan", "dense"):
         raise SlackError("invalid_arguments")
     markdown, chunks = _pieces(call)
-    message = new_message(call, channel, Content("", [], []))
+    message = new_message(call, channel, MessageContent("", [], []))
     message.stream = Stream(
         workspace.clock.now(),
         recipient_user_id=recipient,

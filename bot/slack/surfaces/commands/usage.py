@@ -8,7 +8,7 @@ from bot.slack.surfaces.conversation_row import place
 from bot.slack.surfaces.job_buttons import job_button
 from bot.store import Store
 from bot.store.jobs import Job
-from bot.store.usage import FORGOTTEN, Scope, Spent, day_of
+from bot.store.usage import FORGOTTEN, Spent, UsageScope, day_of
 from bot.texts import usage as texts
 
 TOP = 5
@@ -51,7 +51,7 @@ def _part(count: int, what: str) -> str:
     return f", {count:,} of them {what}" if count else ""
 
 
-async def _top(ask: Ask, scope: Scope, title: str) -> str:
+async def _top(ask: Ask, scope: UsageScope, title: str) -> str:
     month = day_of(time.time())[:7]
     ids = await ask.store.spending.top(ask.team_id, scope, month, TOP)
     sums = await ask.store.spending.sums(ask.team_id, [(scope, name, month) for name in ids])
@@ -62,7 +62,7 @@ async def _top(ask: Ask, scope: Scope, title: str) -> str:
     return "\n".join([texts.top(title), *(lines or [texts.NOTHING])])
 
 
-def _name(scope: Scope, name: str) -> str:
+def _name(scope: UsageScope, name: str) -> str:
     if scope == "channel":
         return place(name)
     return texts.FORGOTTEN if name == FORGOTTEN else f"<@{name}>"
