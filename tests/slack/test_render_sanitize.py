@@ -166,6 +166,30 @@ def test_a_short_answer_is_sanitized_once_on_its_way(monkeypatch: pytest.MonkeyP
     assert read == [text]
 
 
+@pytest.mark.parametrize("label", ["<!channel>", "@channel", "<@U1>", "x<!here|here>", "a`b"])
+def test_the_label_of_a_footnote_mentions_no_one(label: str) -> None:
+    text = f"see[^{label}] `<!here>`"
+    assert_harmless(text)
+    assert "@channel" not in sanitize(text)
+    assert Visible().of(f"{text}\n\nmore").startswith(sanitize(text))
+
+
+@pytest.mark.parametrize(
+    "removed", ["<!-- x -->", "<sub></sub>", "![](data:x)", "[](#x)", "<br>", "<hr>", "> <br>"]
+)
+def test_a_tag_before_a_fence_does_not_turn_code_into_prose(removed: str) -> None:
+    """The second fence begins the code; with the first one it would end there."""
+    text = f"{removed}```\nfoo\n```\n<!channel>\n```\nend\n\n"
+    whole, visible = sanitize(text), Visible()
+    assert_harmless(text)
+    assert sanitize(whole) == whole
+    assert whole.startswith(visible.of(text))
+
+
+def test_a_formula_among_stray_backticks_mentions_no_one() -> None:
+    assert "<!here>" not in sanitize(r"`` ` x \(<!here>\)")
+
+
 @pytest.mark.parametrize(
     "text",
     [

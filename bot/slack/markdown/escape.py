@@ -15,5 +15,14 @@ def escape_mrkdwn(text: str) -> str:
 
     Takes unescaped text. The text in Slack's events is already escaped.
     """
-    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _BROADCAST.sub(f"@{ZERO_WIDTH_SPACE}", escaped)
+    return break_mentions(escape(text.replace("&", "&amp;")))
+
+
+def escape(text: str) -> str:
+    """Angle brackets as entities; `&` stays."""
+    return text.replace("<", "&lt;").replace(">", "&gt;")
+
+
+def break_mentions(text: str) -> str:
+    """The text with an invisible character in group mentions."""
+    return _BROADCAST.sub(f"@{ZERO_WIDTH_SPACE}", text)

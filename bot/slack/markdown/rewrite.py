@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from bot.slack.markdown.blocks import PREFIX, LineKind, Outline, continuation
 from bot.slack.markdown.breaks import LONGEST_RUN
+from bot.slack.markdown.escape import break_mentions, escape
 from bot.slack.markdown.inline import Piece
 from bot.slack.markdown.inline import TokenKind as Inline
 from bot.slack.markdown.syntax import WIDE_PUNCTUATION, formula_source
@@ -123,7 +124,7 @@ class Rewrite:
         if label.isdigit() and label.isascii():
             return raised(label)
         before = self._text[token.start - 1 : token.start]
-        return f"{' ' if before in ('!', ']') else ''}({label})"
+        return f"{' ' if before in ('!', ']') else ''}({break_mentions(escape(label))})"
 
     def _address(self, token: Piece, raw: str) -> str | None:
         before, after = (

@@ -20,7 +20,7 @@ from urllib.parse import quote
 from bot.slack.markdown.blocks import PREFIX, PROSE, Fence, Outline, outline
 from bot.slack.markdown.breaks import LONGEST_RUN
 from bot.slack.markdown.emphasis import separate_emphasis
-from bot.slack.markdown.escape import BROADCAST, ZERO_WIDTH_SPACE
+from bot.slack.markdown.escape import ZERO_WIDTH_SPACE, break_mentions, escape
 from bot.slack.markdown.inline import Piece, is_destination, looks_like_target, pieces
 from bot.slack.markdown.inline import TokenKind as Inline
 from bot.slack.markdown.markers import shown, strip_controls
@@ -46,9 +46,9 @@ DEFINING = re.compile(
 _ALLOWED = re.compile(rf"(?:{_SCHEMES}):[^\s]", re.IGNORECASE)
 """The allowed schemes of links. Other schemes and relative addresses are shown as text."""
 _QUOTED = {ord(character): quote(character) for character in "\\`[]$<>*"}
-_MENTION = re.compile(BROADCAST, re.IGNORECASE)
 _ESCAPED = {r"\<": "&lt;", r"\>": "&gt;", r"\@": rf"\@{ZERO_WIDTH_SPACE}"}
 _EMPHASIS = re.compile(r"[*~]")
+_FENCE = re.compile(rf"^({PREFIX.pattern})(?=`{{3,}}+[^`\r\n]*$|~{{3,}})", re.MULTILINE)
 _SHORT = 4000
 _LONGEST_SURE_FENCE = 200
 """A longer opening line may be cut by the splitter, and the text after it would no longer be
@@ -77,11 +77,6 @@ def _sanitized(markdown: str) -> str:
         else _code(found, first, end)
         for first, end in found.units()
     )
-
-
-def escape(text: str) -> str:
-    """Angle brackets as entities; `&` stays."""
-    return text.replace("<", "&lt;").replace(">", "&gt;")
 
 
 def defuse(code: str) -> str:
@@ -126,10 +121,20 @@ def _prose(found: Outline, first: int, end: int) -> str:
         else:
             replacement = rewrite.of(piece)
             spelled = _spelled(text, piece, stop) if replacement is None else replacement
-            out.append((spelled, piece.kind is Inline.HTML))
+            # A formula is shown as code, perhaps among backticks that pair differently.
+            made = defuse(spelled) if piece.kind is Inline.FORMULA else spelled
+            out.append((made, piece.kind is Inline.HTML))
         position = piece.end
     out.append((rewrite.between(position, stop), True))
-    return separate_emphasis(out)
+    return _without_fences(separate_emphasis(out))
+
+
+def _without_fences(prose: str) -> str:
+    """Prose in which no line begins a code block because a tag or a link before it is gone: what
+    is prose would be code from there on, and code would be prose."""
+    if "```" not in prose and "~~~" not in prose:
+        return prose
+    return _FENCE.sub(rf"\1{ZERO_WIDTH_SPACE}", prose)
 
 
 def _spelled(text: str, piece: Piece, stop: int) -> str:
@@ -208,7 +213,7 @@ def _leads_nowhere(url: str) -> bool:
 def _unlinked(text: str, piece: Piece) -> str:
     """The target, shown after the text, of a link that Slack cannot or should not follow."""
     label = text[piece.partner.end : piece.start].strip() if piece.partner else ""
-    url = _MENTION.sub(f"@{ZERO_WIDTH_SPACE}", piece.url.translate(_QUOTED))
+    url = break_mentions(piece.url.translate(_QUOTED))
     if not label:
         return url
     return "" if label.strip("`") == piece.url else f" ({url})"
