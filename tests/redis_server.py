@@ -24,6 +24,8 @@ from tests.ports import free_port
 ROOT = Path(__file__).parent.parent
 PATIENT = StoreTiming(call_timeout=60.0, connect_timeout=30.0, queue_timeout=60.0)
 """For tests in which no Redis hangs: only a loaded machine could exceed shorter timeouts."""
+START_SECONDS = 120.0
+"""For a server to start or to end, on a loaded machine."""
 
 
 class RedisServer:
@@ -46,7 +48,7 @@ class RedisServer:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + START_SECONDS
         with self.client() as client:
             while True:
                 try:
@@ -130,7 +132,7 @@ class RedisServer:
     def _wait(self) -> None:
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
-            self._process.wait(10)
+            self._process.wait(START_SECONDS)
             self._process = None
             self.socket.unlink(missing_ok=True)
 

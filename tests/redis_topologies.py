@@ -16,7 +16,7 @@ from redis.crc import key_slot
 
 from bot.store.server import find_executable, guarded
 from tests.ports import free_port
-from tests.redis_server import RedisServer
+from tests.redis_server import START_SECONDS, RedisServer
 
 SLOTS = 16384
 NODE_TIMEOUT_MS = 500
@@ -25,7 +25,6 @@ PRIMARY = "orders"
 REPLICAS = 2
 """So that writes are confirmed while the server that was killed is away."""
 MOVED_AT_ONCE = 20
-START_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +273,7 @@ def run_sentinel(primary_port: int, *lines: str) -> Iterator[int]:
         finally:
             assert process.stdin
             process.stdin.close()
-            process.wait(10)
+            process.wait(START_SECONDS)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from bot.__main__ import INTERRUPTED
 from bot.__main__ import main as program
 from local_slack.server import open_workspace
 from tests.fakes.openai import held, open_fake_openai
+from tests.ports import free_port
 from tests.world import wait_until, words
 
 PROGRAM_SECONDS = 120
@@ -71,9 +72,9 @@ def run_bot(*arguments: str, cwd: Path, **given: str) -> "subprocess.CompletedPr
 
 
 async def test_web_and_worker_share_the_work_and_hand_it_over(
-    redis_url: str, tmp_path: Path, unused_tcp_port_factory: Callable[[], int]
+    redis_url: str, tmp_path: Path
 ) -> None:
-    web_port, worker_port = unused_tcp_port_factory(), unused_tcp_port_factory()
+    web_port, worker_port = free_port(), free_port()
     async with open_fake_openai() as fake, open_workspace() as slack:
         slack.events_url = f"http://127.0.0.1:{web_port}/slack/events"
         common = {
@@ -100,7 +101,7 @@ async def test_web_and_worker_share_the_work_and_hand_it_over(
                 return [words(message) for message in slack.replies("#general", root)]
 
             first.send_signal(signal.SIGTERM)
-            assert await asyncio.wait_for(first.wait(), 25) == 0
+            assert await asyncio.wait_for(first.wait(), PROGRAM_SECONDS) == 0
 
             async with process("worker", cwd=tmp_path, **common):
                 fake.finish()

@@ -12,7 +12,7 @@ from local_slack.__main__ import settings
 from local_slack.tests.ports import free_port, is_listening
 
 ECHO_BOT = Path(__file__).parents[1] / "examples" / "echo_bot.py"
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 
 
 @asynccontextmanager

@@ -115,7 +115,7 @@ async def test_a_bolt_app_reconnects_after_a_lost_connection() -> None:
         async with connected(app, slack):
             await slack.sockets.cut()
             await slack.user("alice").says("#general", "are you there?")
-            await slack.settled(10)
+            await slack.settled()
     assert heard == ["are you there?"]
 
 

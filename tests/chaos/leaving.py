@@ -59,7 +59,7 @@ async def ask_many(deployment: Deployment, count: int) -> None:
     for number, channel in enumerate(deployment.new_channels(count), 1):
         await deployment.say(channel)
         if number % 50 == 0:
-            await deployment.slack.settled(30)
+            await deployment.slack.settled()
 
     async def all_run() -> bool:
         return len(deployment.fake.working) == count

@@ -51,7 +51,7 @@ async def survive(deployment: Deployment, outage: Outage) -> Verdict:
     await asyncio.sleep(0.5)
     await outage(deployment.redis)
     await talking
-    await deployment.rests(90)
+    await deployment.rests()
     return await answer_everybody_once_more(deployment)
 
 
@@ -70,5 +70,5 @@ async def answer_everybody_once_more(deployment: Deployment) -> Verdict:
     """Each thread gets one more answer, which must contain all its messages."""
     for channel, thread_ts in deployment.threads:
         await deployment.say(channel, thread_ts)
-    await deployment.rests(120)
+    await deployment.rests()
     return await judge(deployment)

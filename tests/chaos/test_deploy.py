@@ -30,7 +30,7 @@ async def test_a_deploy_under_traffic_neither_loses_nor_duplicates_messages(tmp_
         await asyncio.sleep(1)
         talking.cancel()
         await asyncio.wait([talking])
-        await deployment.rests(90)
+        await deployment.rests()
         verdict = await answer_everybody_once_more(deployment)
         [handed_over] = old_worker.logged("threads_handed_over")
         print(  # noqa: T201 - for who reads the run

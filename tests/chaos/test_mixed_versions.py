@@ -64,7 +64,7 @@ async def test_old_and_new_processes_answer_each_message_once(
         await third.leave()
         talking.cancel()
         await asyncio.wait([talking])
-        await deployment.rests(90)
+        await deployment.rests()
         verdict = await answer_everybody_once_more(deployment)
         assert verdict.is_clean, str(verdict)
 

@@ -113,7 +113,7 @@ async def test_a_slow_redis_only_delays_answers(tmp_path: Path) -> None:
         deployment.fake.answer = chatty(0, seconds=(0.1, 1), long=0)
         await deployment.start("web", "worker", REDIS_URL=relay.url)
         await talk(deployment, deployment.new_channels(4), 2)
-        await deployment.rests(60)
+        await deployment.rests()
         assert all(d.state == "acknowledged" for d in deployment.slack.deliveries)
         verdict = await answer_everybody_once_more(deployment)
         assert verdict.is_clean, str(verdict)
@@ -140,9 +140,7 @@ async def test_a_redis_that_lost_its_data_gets_it_back_from_its_clients(
 
         await wait_until(lambda: deployment.store.redis.exists(deployment.store.keys.pulse))
         deployment.fake.finish()
-        await deployment.slack.wait_for(
-            lambda: all(heard(deployment, said) for said in questions), 30
-        )
+        await deployment.slack.wait_for(lambda: all(heard(deployment, said) for said in questions))
         await deployment.rests()
         [told] = worker.logged("redis_data_lost")
         assert told["turns"] == 3

@@ -114,9 +114,7 @@ async def test_a_worker_closes_its_streams_on_sigterm_and_another_one_continues(
         _, worker = await deployment.start("web", "worker")
         [channel] = deployment.new_channels(1)
         said = await deployment.say(channel)
-        await deployment.slack.wait_for(
-            lambda: deployment.slack.replies(channel, said.thread_ts), 30
-        )
+        await deployment.slack.wait_for(lambda: deployment.slack.replies(channel, said.thread_ts))
         [begun] = deployment.slack.replies(channel, said.thread_ts)
         assert await worker.leave() < 30  # what Heroku and Kubernetes give it
         await wait_until(lambda: _no_request_is_open(deployment))
@@ -139,9 +137,7 @@ async def test_a_stop_received_by_web_ends_the_run_of_a_worker_process(
         await deployment.start("web", "worker", "worker")
         [channel] = deployment.new_channels(1)
         said = await deployment.say(channel)
-        await deployment.slack.wait_for(
-            lambda: deployment.slack.replies(channel, said.thread_ts), 30
-        )
+        await deployment.slack.wait_for(lambda: deployment.slack.replies(channel, said.thread_ts))
         await deployment.slack.user("alice").says(channel, "stop", thread_ts=said.thread_ts)
         await deployment.rests()
         [message] = deployment.slack.replies(channel, said.thread_ts)

@@ -92,6 +92,20 @@ async def follow(engine: Engine, run: Run, conversation: Conversation) -> list[U
     return [update async for update in engine.follow(run, conversation)]
 
 
+async def follow_growth(
+    fake: FakeOpenAI, engine: Engine, run: Run, conversation: Conversation
+) -> list[Update]:
+    """The updates of a held answer, which grows and ends when its text so far was seen."""
+    updates: list[Update] = []
+    async for update in engine.follow(run, conversation):
+        updates.append(update)
+        if len({update.text for update in updates if update.text}) < 2:
+            fake.send_more()
+        else:
+            fake.finish()
+    return updates
+
+
 async def last_update(engine: Engine, run: Run, conversation: Conversation) -> Update:
     async for update in engine.follow(run, conversation):
         last = update  # the others are released

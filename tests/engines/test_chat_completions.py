@@ -18,7 +18,7 @@ from tests.engines.engines import (
     THREAD,
     ask,
     begin,
-    follow,
+    follow_growth,
     known_as,
     last_update,
     open_responses_on,
@@ -34,7 +34,6 @@ from tests.fakes.openai import (
     held,
     incomplete,
     open_fake_openai,
-    slow,
 )
 
 PIXEL = Attachment("dot.png", "image/png", "image", b"\x89PNG")
@@ -113,10 +112,10 @@ async def test_roles_alternate_whatever_the_history(fake: FakeOpenAI, engine: Ro
 
 
 async def test_the_answer_grows_and_is_remembered(fake: FakeOpenAI, engine: Router) -> None:
-    fake.answer = slow("one two three four five six seven eight", 0.5)
+    fake.answer = [held("one two three four five six seven eight", after=1)]
     conversation = await begin(engine)
     run = await start(engine, conversation, said("hello"))
-    updates = await follow(engine, run, conversation)
+    updates = await follow_growth(fake, engine, run, conversation)
     assert len({update.text for update in updates}) > 2
     await ask(engine, conversation, "and?", turn_id="turn-2")
     assert sent(fake)[-1]["messages"][2]["content"] == updates[-1].text

@@ -14,7 +14,7 @@ from tests.engines.engines import (
     THREAD,
     ask,
     begin,
-    follow,
+    follow_growth,
     known_as,
     last_update,
     open_responses_on,
@@ -60,11 +60,11 @@ async def test_the_server_is_asked_for_conversations_only_once(fake: FakeOpenAI)
 
 
 async def test_the_answer_grows(fake: FakeOpenAI) -> None:
-    fake.answer = slow("one two three four five six seven eight", 0.5)
+    fake.answer = held("one two three four five six seven eight", after=1)
     async with open_responses_on(fake) as engine:
         conversation = await begin(engine)
         run = await start(engine, conversation, said("hello"))
-        updates = await follow(engine, run, conversation)
+        updates = await follow_growth(fake, engine, run, conversation)
     assert len({update.text for update in updates}) > 2
 
 

@@ -17,6 +17,7 @@ from tests.engines.engines import (
     FAST,
     begin,
     follow,
+    follow_growth,
     last_update,
     open_assistants_on,
     open_responses_on,
@@ -51,11 +52,11 @@ def gets(fake: FakeOpenAI, *, stream: bool) -> int:
 
 
 async def test_a_streamed_answer_needs_no_polls(fake: FakeOpenAI) -> None:
-    fake.answer = slow(TEXT, 0.5)
+    fake.answer = held(TEXT, after=1)
     async with open_responses_on(fake) as engine:
         conversation = await begin(engine)
         run = await start(engine, conversation, said("hello"))
-        updates = await follow(engine, run, conversation)
+        updates = await follow_growth(fake, engine, run, conversation)
     assert updates[-1].text == TEXT
     assert len({update.text for update in updates}) > 2
     assert gets(fake, stream=False) == gets(fake, stream=True) == 0
@@ -276,11 +277,11 @@ async def test_a_run_s_stream_cut_anywhere_gives_the_exact_text(fake: FakeOpenAI
 
 
 async def test_a_run_s_answer_grows(fake: FakeOpenAI) -> None:
-    fake.answer = slow(TEXT, 0.5)
+    fake.answer = held(TEXT, after=1)
     async with open_assistants_on(fake) as engine:
         conversation = await begin(engine)
         run = await start(engine, conversation, said("hello"))
-        updates = await follow(engine, run, conversation)
+        updates = await follow_growth(fake, engine, run, conversation)
     assert len({update.text for update in updates}) > 2
     assert updates[-1].text == TEXT
 

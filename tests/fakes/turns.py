@@ -28,7 +28,7 @@ async def poll(client: AsyncOpenAI, response: Response) -> Response:
     return response
 
 
-async def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+async def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
     """Yields to the loop until a condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -67,7 +67,7 @@ async def test_a_clean_clone_is_built_released_started_and_stopped(tmp_path: Pat
             for process in (web, worker):
                 code, seconds = await process.end()
                 assert code == 0, process.log.decode()
-                assert seconds < HEROKU_PATIENCE / 3
+                assert seconds < HEROKU_PATIENCE
 
 
 async def release(command: tuple[str, ...], directory: Path, environment: dict[str, str]) -> None:

@@ -110,7 +110,7 @@ def waiting(parent: "subprocess.Popen[str]") -> int:
 
 def test_a_child_that_cannot_start_ends_them_all() -> None:
     with supervised("wait", "refuse") as parent:
-        assert parent.wait(20) == 78
+        assert parent.wait(PATIENCE) == 78
 
 
 async def test_the_children_leave_when_their_parent_is_killed() -> None:
@@ -125,5 +125,5 @@ async def test_a_signal_ends_them_all(number: int) -> None:
     with supervised("wait", "wait") as parent:
         pids = [waiting(parent), waiting(parent)]
         parent.send_signal(number)
-        assert parent.wait(20) == 0
+        assert parent.wait(PATIENCE) == 0
         await ended(pids)

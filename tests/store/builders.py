@@ -91,7 +91,7 @@ async def keys_of(store: Store, beginning: str = "") -> list[str]:
 
 
 async def wait_until(
-    condition: Callable[[], Coroutine[Any, Any, bool]], timeout: float = 30
+    condition: Callable[[], Coroutine[Any, Any, bool]], timeout: float = 120
 ) -> None:
     async with asyncio.timeout(timeout):
         while True:

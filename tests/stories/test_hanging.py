@@ -8,8 +8,8 @@ import pytest
 from tests.fakes.openai import Request
 from tests.world import BASE_TIMING, ENGINE, World, open_world
 
-PATIENCE = 12.0
-"""Seconds until a request times out; a minute in production."""
+PATIENCE = 600.0
+"""Seconds until a request times out: on no machine before the other threads have their answers."""
 RUNS = {"responses": "/responses", "assistants": "/threads/*/runs"}
 
 
@@ -29,6 +29,7 @@ async def test_a_hanging_run_delays_no_other_thread_and_is_answered_in_the_end(
         for spot, thread_ts in asked:
             assert await world.replies(spot, thread_ts) == [f"turn 1: {spot}"]
         assert hanging(world)
+        world.fake.end_hanging()
         assert await world.replies("#general", root, 2) == ["turn 1: one", "turn 2: one | two"]
         assert len(world.fake.prompts) == len(asked) + 2
         assert await world.bot.store.dead.list() == ()

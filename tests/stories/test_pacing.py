@@ -62,7 +62,7 @@ async def test_a_late_thread_is_served_within_one_round_of_busy_ones(
         alice, slack = world.slack.user("alice"), world.slack
         with asking_on_and_on(world, BUSY) as busy:
             roots = [(spot, await alice.says(spot, "@bot begin")) for spot in busy]
-            await slack.wait_for(lambda: len(started(world)) >= BUSY + burst, 20)
+            await slack.wait_for(lambda: len(started(world)) >= BUSY + burst)
             before = len(started(world))
             root = await slack.user("bob").says("#general", "@bot me too")
             await slack.wait_for(lambda: slack.replies("#general", root))

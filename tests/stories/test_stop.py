@@ -104,9 +104,7 @@ async def test_a_queued_message_shows_a_status(world: World) -> None:
     await alice.says("#general", "and this", thread_ts=root)
     await alice.says("#general", "and that", thread_ts=root)
     status = "is answering… queued (2)"
-    await world.slack.wait_for(
-        lambda: world.slack.agent_thread("#general", root).status == status, 10
-    )
+    await world.slack.wait_for(lambda: world.slack.agent_thread("#general", root).status == status)
     world.fake.finish()
     await world.replies("#general", root, 2)
     assert world.slack.agent_thread("#general", root).status == ""

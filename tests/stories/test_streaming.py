@@ -34,16 +34,21 @@ async def test_a_longer_answer_grows_in_one_stream(
     engine: str, redis_url: str, tmp_path: Path
 ) -> None:
     async with open_world(redis_url, tmp_path, engine=engine) as world:
-        world.fake.answer = [slow(LONG, 3)]
+        world.fake.answer = [held(LONG, after=20)]
         began = asyncio.get_running_loop().time()
         root = await world.slack.user("alice").says("#general", "@bot tell me")
         seen: set[int] = set()
 
         async def grows() -> bool:
+            before = len(seen)
             seen.update(len(text) for text in texts(world.slack.replies("#general", root)))
-            return len(seen) > 2
+            return len(seen) > before
 
+        for _ in range(2):
+            await wait_until(grows)
+            world.fake.send_more()
         await wait_until(grows)
+        world.fake.finish()
         assert await world.replies("#general", root) == [LONG]
         assert methods(world)[0] == "chat.startStream"
         assert methods(world)[-1] == "chat.stopStream"

@@ -133,7 +133,7 @@ def count_answers(world: World) -> int:
 
 async def answered_once(world: World, said: dict[str, list[str]]) -> None:
     """Wait until all threads are idle; what was acknowledged is in one turn, with one answer."""
-    await world.slack.settled(60)
+    await world.slack.settled()
     acknowledged = {d.ts for d in world.slack.deliveries if d.state == "acknowledged"}
     for number, (root, stamps) in enumerate(said.items()):
         texts = await world.replies("#general", root)

@@ -58,6 +58,11 @@ class FakeOpenAI(State):
         for work in self.working:
             work.finish(Answer(answer) if isinstance(answer, str) else answer)
 
+    def send_more(self) -> None:
+        """Lets held work send its next chunks, as many as before."""
+        for work in self.working:
+            work.send_more()
+
     def vanish(self, object_id: str) -> None:
         """Forgets a conversation or thread: it is 404 from now on."""
         self.conversations.pop(object_id, None)

@@ -96,6 +96,11 @@ class Work(ABC):
         self._end(self.answer)
         self._wake()
 
+    def send_more(self) -> None:
+        """Send as many chunks again as the answer is held after; it stays held."""
+        if self._task is not None and self._task.done():
+            self.start()
+
     def fail(self, code: str = "server_error", message: str = "Failed.") -> None:
         self.finish(Answer(status="failed", error_code=code, error_message=message))
 
