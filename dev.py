@@ -46,9 +46,6 @@ NO_ADVISORIES = ("could not be audited", "ConnectionError", "ServiceError", "Max
 LINES, BRANCHES = 94, 89
 """The percentages of the lines and of the branches of `bot/` that the tests must run."""
 
-TESTS_FAILED = 1
-"""The exit code of pytest if tests failed."""
-
 SERVERS = {
     "litellm": ("litellm[proxy]==1.108.7",),
     "transformers": ("transformers[serving]==5.24.0", "torch==2.15.0"),
@@ -121,10 +118,9 @@ def docs(*arguments: str) -> None:
 
 
 def test(*arguments: str) -> None:
-    """Check style and types, and run all tests (arguments go to pytest), failed ones once more.
+    """Check style and types, and run all tests (arguments go to pytest).
 
-    A broken guarantee is not tried again. With --servers only the tests with real AI servers, which
-    are installed first.
+    With --servers only the tests with real AI servers, which are installed first.
     """
     if "--servers" in arguments:
         test_servers(*(argument for argument in arguments if argument != "--servers"))
@@ -150,10 +146,6 @@ def test(*arguments: str) -> None:
         sys.exit(f"dev.py: a guarantee was broken:\n{broken.read_text()}")
     if checker.returncode:
         sys.exit(checker.returncode)
-    if code == TESTS_FAILED:
-        say("the failed tests once more, one after the other")
-        again = ("--last-failed", "--last-failed-no-failures=none")
-        code = subprocess.call([program("python"), "-m", "pytest", *again], cwd=ROOT, env=env)
     if code:
         sys.exit(code)
     if measured:
