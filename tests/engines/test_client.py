@@ -39,9 +39,9 @@ async def open_server(
         server.close()
 
 
-async def send(client: AsyncOpenAI, text: str) -> None:
+async def send(client: AsyncOpenAI, text: str, timeout: float = 60) -> None:
     with vendor_errors():
-        await client.responses.create(model="m", input=text, timeout=0.5)
+        await client.responses.create(model="m", input=text, timeout=timeout)
 
 
 async def test_a_server_that_does_not_read_the_request_times_out() -> None:
@@ -54,7 +54,7 @@ async def test_a_server_that_does_not_read_the_request_times_out() -> None:
     timing = EngineTiming(write_timeout=0.2)
     async with open_server(read_nothing, timing) as client, asyncio.timeout(60):
         with pytest.raises(Retry, match="timeout"):
-            await send(client, LARGE)
+            await send(client, LARGE, timeout=0.5)
         over.set()
 
 

@@ -174,11 +174,11 @@ async def test_idle_connections_are_closed_in_time() -> None:
         url = httpx2.URL(str(client.base_url))
         pool = Pool(url, ssl.create_default_context(), kept=0.05)
         request = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
-        await pool.get(request, connect=1, silence=1, whole=1)
+        await pool.get(request, connect=60, silence=60, whole=60)
         (writer,) = server.open
         async with asyncio.timeout(60):
             await writer.wait_closed()
-        await pool.get(request, connect=1, silence=1, whole=1)
+        await pool.get(request, connect=60, silence=60, whole=60)
         pool.close()
     assert server.connections == 2
 
@@ -198,7 +198,7 @@ async def streaming(server: Server) -> AsyncIterator[HttpConnection]:
     """A connection whose response has begun."""
     async with open_server(server.speak) as client:
         pool = Pool(httpx2.URL(str(client.base_url)), ssl.create_default_context(), kept=1)
-        connection, response = await pool.open(REQUEST, connect=5, silence=5)
+        connection, response = await pool.open(REQUEST, connect=60, silence=60)
         assert response.status == 200
         yield connection
         pool.release(connection)
@@ -275,11 +275,11 @@ async def test_a_held_connection_is_released_for_the_next_request() -> None:
     server = Server([HEAD, event("delta"), event("x" * 3000), b"0\r\n\r\n"], [HELLO])
     async with open_server(server.speak) as client:
         pool = Pool(httpx2.URL(str(client.base_url)), ssl.create_default_context(), kept=60)
-        connection, _ = await pool.open(REQUEST, connect=5, silence=5)
+        connection, _ = await pool.open(REQUEST, connect=60, silence=60)
         while await connection.read():
             pass
         pool.release(connection)
-        response = await pool.get(REQUEST, connect=5, silence=5, whole=5)
+        response = await pool.get(REQUEST, connect=60, silence=60, whole=60)
         pool.close()
     assert (response.status, server.connections) == (200, 1)
 
@@ -291,9 +291,9 @@ async def test_a_body_that_was_not_read_leaves_no_paused_connection(
     server = Server([HELLO])
     async with open_server(server.speak) as client:
         pool = Pool(httpx2.URL(str(client.base_url)), ssl.create_default_context(), kept=60)
-        connection, _ = await pool.open(REQUEST, connect=5, silence=5)
+        connection, _ = await pool.open(REQUEST, connect=60, silence=60)
         pool.release(connection)
-        await pool.get(REQUEST, connect=5, silence=1, whole=1)
+        await pool.get(REQUEST, connect=60, silence=60, whole=60)
         pool.close()
     assert server.connections == 2
 
@@ -309,7 +309,7 @@ async def test_a_silent_stream_that_no_one_reads_is_closed() -> None:
     server = Server([HEAD])
     async with open_server(server.speak) as client:
         pool = Pool(httpx2.URL(str(client.base_url)), ssl.create_default_context(), kept=60)
-        await pool.open(REQUEST, connect=5, silence=0.05)
+        await pool.open(REQUEST, connect=60, silence=0.05)
         await until_all_are_closed(server)
 
 
@@ -341,7 +341,7 @@ async def test_an_address_that_does_not_answer_is_passed_over(
         monkeypatch.setattr(loop, "sock_connect", connect_or_hang)
         url = httpx2.URL(f"http://server.test:{client.base_url.port}")
         pool = Pool(url, ssl.create_default_context(), kept=60)
-        response = await pool.get(REQUEST, connect=5, silence=5, whole=5)
+        response = await pool.get(REQUEST, connect=60, silence=60, whole=60)
         pool.close()
     assert response.status == 200
 

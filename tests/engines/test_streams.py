@@ -317,7 +317,7 @@ async def gathered(events: AsyncIterator[str], **times: float) -> list[list[str]
 
 async def test_progress_loses_nothing_and_keeps_the_order() -> None:
     letters = list("abcdefghij")
-    found = await gathered(tokens(*letters, gap=0.012))
+    found = await gathered(tokens(*letters, gap=0.012), interval=1.0)
     assert found[-1] == letters
     assert 1 < len(found) < len(letters)
 

@@ -78,7 +78,7 @@ async def test_a_request_times_out_before_or_after_the_side_effect(
 ) -> None:
     fake.fault(kind, "POST", "/responses")
     with pytest.raises(APITimeoutError):
-        await client.with_options(timeout=0.2).responses.create(
+        await client.with_options(timeout=1.0).responses.create(
             model=MODEL, input="hi", background=True
         )
     assert fake.created("/responses") == made

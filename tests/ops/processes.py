@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,17 +51,15 @@ class Process:
             return response.status, await response.text()
 
     async def ready(self) -> float:
-        """Wait until `/healthz` answers; returns the seconds it took."""
+        """Wait until `/healthz` answers 200; returns the seconds it took."""
         began = time.monotonic()
         while True:
-            try:
-                status, _ = await self.get("/healthz")
-                assert status == 200
-                return time.monotonic() - began
-            except aiohttp.ClientError:
-                assert self.process.returncode is None, self.log.decode()
-                assert time.monotonic() - began < PATIENCE, self.log.decode()
-                await asyncio.sleep(0.02)
+            with suppress(aiohttp.ClientError):
+                if (await self.get("/healthz"))[0] == 200:
+                    return time.monotonic() - began
+            assert self.process.returncode is None, self.log.decode()
+            assert time.monotonic() - began < PATIENCE, self.log.decode()
+            await asyncio.sleep(0.02)
 
     async def said(self, event: str, times: int = 1) -> None:
         """Wait until its log has `count` lines of an event."""

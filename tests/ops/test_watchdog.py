@@ -37,7 +37,7 @@ async def healthz(bot: Process, patience: float = 60) -> int:
 async def test_a_blocked_loop_is_logged_once_and_the_process_unhealthy_and_ended(
     redis_url: str,
 ) -> None:
-    async with open_blocking(redis_url, "sleep 60", log="0.5", exit="4") as (site, bot):
+    async with open_blocking(redis_url, "sleep 60", log="1", exit="6") as (site, bot):
         assert await healthz(bot) == 200
         await site.slack.user("alice").says("#general", "@bot the secret question")
         await bot.said("event_loop_blocked")
@@ -53,7 +53,7 @@ async def test_a_blocked_loop_is_logged_once_and_the_process_unhealthy_and_ended
 async def test_a_regular_expression_that_holds_the_gil_ends_the_process(
     redis_url: str,
 ) -> None:
-    async with open_blocking(redis_url, "regex 60", log="1", exit="2") as (site, bot):
+    async with open_blocking(redis_url, "regex 60", log="2", exit="4") as (site, bot):
         await site.slack.user("alice").says("#general", "@bot hi")
         async with asyncio.timeout(60):
             assert await bot.process.wait() == 1

@@ -413,7 +413,7 @@ async def test_a_message_that_no_replica_confirms_is_not_acknowledged(
         with pytest.raises(StoreUnavailable, match="not confirmed"):
             await store.inbox.deliver(message("1.0"))
         with run_server(own_server.executable, *replica_of(own_server)) as replica:
-            await wait_until(lambda: stored(store), 20)
+            await wait_until(lambda: stored(store))
             with replica.client() as client:
                 assert client.hlen(store.keys.inbox(thread())) == 1
 
@@ -425,7 +425,7 @@ async def test_a_redelivery_is_not_acknowledged_either_until_a_replica_has_the_m
     timing = StoreTiming(confirmation=0.3)
     with run_server(own_server.executable, *replica_of(own_server)) as replica:
         async with open_store(own_server.url, confirm="replica") as store:
-            await wait_until(lambda: stored(store), 20)
+            await wait_until(lambda: stored(store))
         replica.freeze()
         for _ in range(2):
             async with open_store(own_server.url, confirm="replica", timing=timing) as store:

@@ -42,7 +42,7 @@ from bot.timing import StoreTiming, Timing, WorkerTiming
 from bot.turn.throttle import Throttle, rate_and_burst
 from bot.worker.active import ActiveThread, ActiveThreads
 from bot.worker.load import Load
-from tests.redis_server import RedisServer, run_server
+from tests.redis_server import PATIENT, RedisServer, run_server
 from tests.redis_topologies import RedisCluster
 from tests.store.builders import conversation
 
@@ -178,7 +178,7 @@ async def test_calls_that_wait_for_a_server_that_hangs_fail_together(
         await look(layout)
 
     monkeypatch.setattr(Layout, "_check", counted)
-    async with open_shards(settings(urls, 6), StoreTiming(call_timeout=1.0)) as shards:
+    async with open_shards(settings(urls, 6), StoreTiming(call_timeout=2.0)) as shards:
         store = list(shards)[1]
         servers[1].freeze()
         try:
@@ -247,7 +247,7 @@ async def test_a_refusal_for_rate_or_quota_pauses_all_shards_but_other_keys_not(
     urls: str, servers: list[RedisServer]
 ) -> None:
     given = settings(urls, 3)
-    async with open_shards(given, StoreTiming(call_timeout=0.5)) as shards:
+    async with open_shards(given, PATIENT) as shards:
         throttles = [Throttle(store, given, account="key", shards=shards) for store in shards]
         others = [Throttle(store, given, shards=shards) for store in shards]
         await shards.ping()
@@ -435,7 +435,7 @@ async def test_a_worker_leaves_the_roster_or_expires(store: Store) -> None:
 async def test_a_roster_that_hangs_does_not_make_a_worker_late_at_the_others(
     urls: str, servers: list[RedisServer]
 ) -> None:
-    timing = Timing(worker=WorkerTiming(lifetime=2.0))
+    timing = Timing(worker=WorkerTiming(lifetime=4.0))
     common = cast(Common, SimpleNamespace(timing=timing))
     async with opened(urls, 3) as shards:
         await shards.ping()

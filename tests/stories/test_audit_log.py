@@ -71,8 +71,8 @@ async def test_the_trail_of_tool_calls_is_printed_in_the_same_form(
     async with open_tools('ask = "never"', bot_audit_log=str(path)) as world:
         world.fake.answer = script(calling(read("rain")))
         await world.ask("#general", "@bot weather?")
-        [call, _] = lines(path)
-        stored, _ = await fetch(world.settings)
+    [call, _] = lines(path)  # the second line is written after the turn has ended
+    stored, _ = await fetch(world.settings)
     [printed] = [json.loads(line) for line in render_json(stored).splitlines()]
     assert {**printed, "time": ""} == {**call, "time": ""}
 

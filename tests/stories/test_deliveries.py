@@ -15,7 +15,7 @@ import pytest
 from local_slack.delivery.delivery import Attempt
 from tests.fakes.openai import echo, held
 from tests.redis_server import run_server
-from tests.world import World, open_world, wait_until
+from tests.world import ACK_SECONDS, World, open_world, wait_until
 
 
 def sign(secret: str, timestamp: str, body: bytes) -> str:
@@ -222,8 +222,9 @@ async def test_events_are_refused_while_redis_is_down_and_redelivered(
 ) -> None:
     with run_server() as server:
         async with open_world(server.url, tmp_path, socket_mode=socket_mode) as world:
-            world.slack.deliveries_to_app.ack_seconds = 1
             root = await world.ask("#general", "@bot before")
+            await world.slack.settled()
+            world.slack.deliveries_to_app.ack_seconds = 1
             server.kill()
             ts = await world.slack.user("alice").says("#general", "during", thread_ts=root)
             [during] = [d for d in world.slack.deliveries if d.ts == ts]
@@ -233,6 +234,7 @@ async def test_events_are_refused_while_redis_is_down_and_redelivered(
 
             await wait_until(refused)
             assert 200 not in {attempt.status for attempt in during.attempts}
+            world.slack.deliveries_to_app.ack_seconds = ACK_SECONDS
             server.start()
             answers = await world.replies("#general", root, 2)
             assert answers == ["turn 1: before", "turn 2: before | during"]

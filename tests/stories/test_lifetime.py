@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -179,15 +179,12 @@ async def test_unmapped_conversations_are_deleted_later(store: Store) -> None:
         assert await store.redis.zcard(store.keys.orphans) == 0
 
 
-async def test_failed_deletions_are_retried_later(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with closing_echo() as engine:
-
-        async def refuse(conversation_id: str) -> None:
+async def test_failed_deletions_are_retried_later(store: Store) -> None:
+    class Refusing(EchoEngine):
+        async def delete(self, conversation_id: str) -> None:
             raise RunFailed("failed", "server_error")
 
-        monkeypatch.setattr(engine, "delete", refuse)
+    with closing(Refusing(":memory:")) as engine:
         await store.archive.discard("echo", "one")
         await store.archive.discard("assistants", "of another engine")
         swept = await Sweeper(store, engine, 30, pause=0).sweep_now()

@@ -11,6 +11,7 @@ import pytest
 from bot.turn import throttle
 from local_slack.workspace.changes import Change
 from tests.fakes.openai import Request
+from tests.stories.test_deliveries import tries
 from tests.world import World, open_world
 
 PER_MINUTE = 900
@@ -63,8 +64,9 @@ async def test_a_late_thread_is_served_within_one_round_of_busy_ones(
         with asking_on_and_on(world, BUSY) as busy:
             roots = [(spot, await alice.says(spot, "@bot begin")) for spot in busy]
             await slack.wait_for(lambda: len(started(world)) >= BUSY + burst)
-            before = len(started(world))
             root = await slack.user("bob").says("#general", "@bot me too")
+            await slack.wait_for(lambda: tries(world, root))  # it was delivered
+            before = len(started(world))
             await slack.wait_for(lambda: slack.replies("#general", root))
         runs = started(world)
         mine = next(n for n, run in enumerate(runs) if "me too" in str(run.body))

@@ -109,7 +109,7 @@ async def test_a_server_that_cannot_be_started_loses_only_its_own_tools(counts: 
 
 async def test_an_unresponsive_server_is_skipped_for_a_while(counts: Path) -> None:
     program = f"echo started >> '{counts}'; cat > /dev/null"
-    silent = ServerConfig(command="/bin/sh", args=("-c", program), connect_timeout=1.0)
+    silent = ServerConfig(command="/bin/sh", args=("-c", program), connect_timeout=3.0)
     async with open_with(silent=silent) as toolbox:
         assert not await toolbox.offer("C1")
         assert not await toolbox.offer("C1")
