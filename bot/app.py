@@ -42,7 +42,7 @@ from bot.tools.config import load_tools
 
 if TYPE_CHECKING:
     from bot.process.web_part import WebPart
-    from bot.upkeep.sweeper import SweptShards
+    from bot.upkeep.swept import SweptShards
 
 T = TypeVar("T")
 Engines = Callable[[Settings, EngineTiming], AbstractAsyncContextManager[Engine]]
@@ -221,7 +221,8 @@ async def sweep(
     """Sweep all shards now, except those that another process is sweeping. Raises Retry if it
     sweeps all of them, and StoreUnavailable, before it begins, if a shard does not answer."""
     from bot.engines.keyed import KeyedEngines
-    from bot.upkeep.sweeper import Sweeper, total
+    from bot.upkeep.sweeper import Sweeper
+    from bot.upkeep.swept import total
 
     swept, busy = [], []
     async with (

@@ -11,7 +11,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Literal
 
 from bot.engines import Engine
@@ -27,6 +27,7 @@ from bot.telemetry.log import log
 from bot.timing import SweepTiming
 from bot.upkeep.keyless import PATIENCE, RETRY_AFTER, Keyless
 from bot.upkeep.remote_deletion import delete_remotely
+from bot.upkeep.swept import Swept
 
 BATCH = 100
 DELETES_AT_ONCE = 4
@@ -41,41 +42,6 @@ FindEngine = Callable[[str], Awaitable[Engine | None]]
 
 class HoldBegan(Exception):
     """A legal hold began during a sweep."""
-
-
-@dataclass(slots=True)
-class Swept:
-    """The result of a sweep, or with `dry_run` of one that would run now."""
-
-    archived: int = 0
-    deleted: int = 0
-    kept: int = 0
-    """Orphans that could not be deleted now, or belong to another engine."""
-    given_up: int = 0
-    """Orphans that stay on the AI server: the key they were made with has been gone for weeks."""
-    feedback: int = 0
-    """Feedback entries that were deleted."""
-    held: bool = False
-    """A legal hold is on: nothing more is archived or deleted."""
-
-
-@dataclass(slots=True)
-class SweptShards(Swept):
-    """The sums over the shards; held if one of them was."""
-
-    busy: tuple[int, ...] = ()
-    """The numbers of those that another process was sweeping."""
-
-
-def total(all_swept: Sequence[Swept], busy: Sequence[int]) -> SweptShards:
-    """The sums over several sweeps."""
-    counts = {
-        name: sum(getattr(each, name) for each in all_swept)
-        for name in Swept.__slots__
-        if name != "held"
-    }
-    held = any(each.held for each in all_swept)
-    return SweptShards(**counts, held=held, busy=tuple(busy))
 
 
 class Sweeper:

@@ -1,27 +1,34 @@
 """One attempt at a turn, and what follows from its outcome."""
 
 import time
-from contextlib import AbstractContextManager
-from dataclasses import asdict
 from functools import partial
-from typing import Any
 
 from bot.errors import OutOfOrder, StoreUnavailable, Superseded
-from bot.models import Answer, Usage
+from bot.models import Answer
 from bot.settings import Settings
-from bot.store import Claim, Turn, current_turn
+from bot.store import Turn, current_turn
 from bot.store.step_values import GivenUp, Waits
 from bot.store.steps import ANSWER, GIVEN_UP, WAITS, approval_step
-from bot.telemetry import audit_log, metrics, timeline, trace
+from bot.telemetry import metrics, timeline
 from bot.telemetry.log import log
 from bot.telemetry.timeline import Timeline
 from bot.texts.answers import UNAVAILABLE
 from bot.timing import WorkerTiming
 from bot.turn.reordering import begin_again
-from bot.turn.rounds_so_far import rounds_of
 from bot.turn.services import Services
 from bot.turn.turn import give_up, take_turn
 from bot.worker.active import ActiveThread
+from bot.worker.attempt_log import (
+    PEOPLE,
+    answer_fields,
+    asked_at,
+    facts_of,
+    latency_of,
+    log_taken,
+    record_answer,
+    span_of,
+    waited_for_people,
+)
 from bot.worker.outcomes import (
     MAX_CRASHES,
     ComeBack,
@@ -36,9 +43,6 @@ from bot.worker.outcomes import (
     outcome_of,
 )
 from bot.worker.stops import permitted
-
-PEOPLE = "people"
-"""The name of a wait for people in the log, among the names of dependencies."""
 
 
 class Attempts:
@@ -61,7 +65,7 @@ class Attempts:
         claim, interrupt = turn.claim, thread.begin(turn)
         thread.permitted = partial(permitted, self._inbox, self._services.rights, claim.thread)
         current_turn.set(turn.id)
-        _log_taken(claim)
+        log_taken(claim)
         if claim.interrupt:
             await thread.check(interrupt, claim.interrupt)
         if await self._is_waiting(thread, turn):
@@ -93,7 +97,7 @@ class Attempts:
         await self._inbox.release(
             turn.claim, self._circuits.timing.recheck, f"waits for {waits.dependency}", counts=False
         )
-        await self._circuits.park(waits.dependency, turn.claim.thread, _asked_at(turn.claim))
+        await self._circuits.park(waits.dependency, turn.claim.thread, asked_at(turn.claim))
         return True
 
     async def make(self, thread: ActiveThread) -> None:
@@ -103,19 +107,19 @@ class Attempts:
         """
         claim, spent = thread.known_turn.claim, timeline.begin()
         try:
-            with _span_of(claim):
+            with span_of(claim):
                 answer = await self._take_turn(thread)
         except (StoreUnavailable, Superseded):
             raise
         except Exception as error:
             turn = thread.known_turn
             await turn.flush()
-            waited = time.time() - claim.taken_at - _waited_for_people(turn, spent.began)
+            waited = time.time() - claim.taken_at - waited_for_people(turn, spent.began)
             answered = turn.recall(ANSWER) is not None
             history = History(claim.attempt, waited, answered)
             outcome = outcome_of(error, history, self._limits, self._timing)
             if outcome.reason.startswith("bug:"):
-                log.exception("turn_failed", error=type(error).__name__, **_facts(turn))
+                log.exception("turn_failed", error=type(error).__name__, **facts_of(turn))
             await self._apply(turn, outcome, probed=getattr(error, "probed", False))
         else:
             turn = thread.known_turn
@@ -134,16 +138,16 @@ class Attempts:
 
     def _log_answer(self, turn: Turn, answer: Answer, spent: Timeline) -> None:
         times = latency_of(turn.claim, turn.recall(WAITS), spent, time.time())
-        log.info("turn_answered", **_facts(turn), **answer_fields(answer), **times)
+        log.info("turn_answered", **facts_of(turn), **answer_fields(answer), **times)
         if answer.outcome != "job":
-            _record_answer(turn, answer)
+            record_answer(turn, answer)
         if times["total"] - times["waited_for"].get(PEOPLE, 0.0) > self._slow_answer:
-            log.warning("slow_answer", **_facts(turn), **times)
+            log.warning("slow_answer", **facts_of(turn), **times)
 
     async def _apply(self, turn: Turn, outcome: Outcome, *, probed: bool = False) -> None:
         match outcome:
             case Settle(reason):
-                log.warning("turn_undeliverable", reason=reason, **_facts(turn))
+                log.warning("turn_undeliverable", reason=reason, **facts_of(turn))
                 metrics.turns.labels("undeliverable").inc()
                 await self._inbox.settle(turn.claim)
             case ComeBack():
@@ -158,7 +162,7 @@ class Attempts:
     async def _suspend(self, turn: Turn) -> None:
         await self._note_wait(turn, PEOPLE)
         waits = await self._services.store.approvals.suspend(turn)
-        log.info("turn_suspended", waits=waits, **_facts(turn))
+        log.info("turn_suspended", waits=waits, **facts_of(turn))
 
     async def _come_back(self, turn: Turn, outcome: ComeBack, *, probed: bool = False) -> None:
         dependency = outcome.dependency
@@ -181,7 +185,7 @@ class Attempts:
         await self._inbox.release(turn.claim, after, outcome.reason, counts=outcome.counts)
         if dependency and self._circuits.is_open(dependency):
             # A failed probe goes to the end of the list: its message may be the cause.
-            position = time.time() if probed else _asked_at(turn.claim)
+            position = time.time() if probed else asked_at(turn.claim)
             await self._circuits.park(dependency, turn.claim.thread, position)
 
     async def _note_wait(self, turn: Turn, dependency: str) -> None:
@@ -220,108 +224,3 @@ class Attempts:
         log.error("dead_letter_added", reason=given_up.reason, **facts)
         metrics.turns.labels("dead").inc()
         await self._inbox.dead_letter(turn.claim, given_up.reason, dependency=given_up.dependency)
-
-
-def _log_taken(claim: Claim) -> None:
-    log.debug(
-        "turn_taken",
-        thread=claim.thread.key,
-        turn=claim.turn_id,
-        messages=[message.ts for message in claim.messages],
-        attempt=claim.attempt,
-        crashes=claim.crashes,
-    )
-
-
-def _span_of(claim: Claim) -> AbstractContextManager[object]:
-    """A span in the trace of the last message, linked to the traces of the others."""
-    *others, last = (message.trace for message in claim.messages)
-    return trace.span(
-        "turn",
-        parent=last,
-        links=[other for other in others if other],
-        kind="consumer",
-        slack_thread=claim.thread.key,
-        turn_id=claim.turn_id,
-        turn_messages=len(claim.messages),
-        turn_attempt=claim.attempt,
-    )
-
-
-def _record_answer(turn: Turn, answer: Answer) -> None:
-    thread, usage = turn.claim.thread, answer.usage or Usage()
-    calls = [call for each in rounds_of(turn) for call in each.asked.calls]
-    audit_log.record(
-        "answer",
-        team=thread.team_id,
-        channel=thread.channel_id,
-        thread=thread.thread_ts,
-        users=sorted({message.user_id for message in turn.claim.messages}),
-        turn=turn.id,
-        outcome=answer.outcome,
-        reason=metrics.kind(answer.reason) if answer.reason else "",
-        model=answer.model,
-        tools=sorted({call.plain_name for call in calls}),
-        **asdict(usage),
-    )
-
-
-def answer_fields(answer: Answer) -> dict[str, Any]:
-    """The log fields of an answer: its outcome and usage, never its text."""
-    usage = answer.usage or Usage()
-    return {
-        "outcome": answer.outcome,
-        "reason": answer.reason or None,
-        "model": answer.model or None,
-        "run": answer.run_id or None,
-        "characters": len(answer.text),
-        **asdict(usage),
-    }
-
-
-def latency_of(claim: Claim, waits: Waits | None, spent: Timeline, now: float) -> dict[str, Any]:
-    """The breakdown of an answer's latency, in seconds.
-
-    `total`, since the person wrote, is the sum of `waited` (until the first worker took it),
-    `waited_for` (by dependency that was down), `earlier` (earlier attempts and the pauses between
-    them), `ai` and `slack` (calls in the last attempt), and `own` (the rest). The last
-    attempt took `seconds`.
-    """
-    waited_for = waits.total(spent.began) if waits else {}
-    total = max(0.0, now - _asked_at(claim))
-    waited = max(0.0, claim.taken_at - _asked_at(claim))
-    earlier = max(0.0, spent.began - claim.taken_at - sum(waited_for.values()))
-    calls = sum(spent.seconds.values())
-    parts = {
-        "total": total,
-        "waited": waited,
-        "earlier": earlier,
-        **spent.seconds,
-        "own": max(0.0, now - spent.began - calls),
-        "seconds": now - spent.began,
-    }
-    return {
-        **{name: round(seconds, 3) for name, seconds in parts.items()},
-        "waited_for": waited_for,
-        "attempt": claim.attempt,
-        "crashes": claim.crashes,
-    }
-
-
-def _waited_for_people(turn: Turn, until: float) -> float:
-    """Seconds in which the turn was suspended."""
-    waits = turn.recall(WAITS)
-    return waits.total(until).get(PEOPLE, 0.0) if waits else 0.0
-
-
-def _facts(turn: Turn) -> dict[str, Any]:
-    return {
-        "thread": turn.claim.thread.key,
-        "turn": turn.id,
-        "messages": len(turn.claim.messages),
-    }
-
-
-def _asked_at(claim: Claim) -> float:
-    """When the person wrote the message, in epoch seconds."""
-    return float(claim.messages[0].ts)

@@ -10,7 +10,7 @@ from bot.app import sweep
 from bot.engines.keyed import account_of
 from bot.settings.retention import DAY
 from bot.store.archive import Orphan
-from bot.upkeep.sweeper import SweptShards
+from bot.upkeep.swept import SweptShards
 from tests.deployment import Deployment, open_deployment
 from tests.world import PATIENCE, wait_until
 
