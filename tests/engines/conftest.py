@@ -46,3 +46,8 @@ async def engine(
         else:
             responses = open_responses_on(fake, bot_streaming=way != "polled")
             yield await stack.enter_async_context(responses)
+
+
+@pytest.fixture(params=[True, False], ids=["streamed", "polled"])
+def streaming(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)

@@ -118,3 +118,12 @@ async def ask(
     """One whole turn; returns its last update."""
     run = await start(engine, conversation, *map(said, texts), turn_id=turn_id)
     return await last_update(engine, run, conversation)
+
+
+def bodies(fake: FakeOpenAI, path: str) -> list[Any]:
+    return [r.body for r in fake.requests if r.method == "POST" and r.path.endswith(path)]
+
+
+def user_texts(fake: FakeOpenAI, conversation_id: str) -> list[str]:
+    items = fake.conversations[conversation_id].items
+    return [item["content"][0]["text"] for item in items if item.get("role") == "user"]

@@ -47,11 +47,6 @@ def user_texts(fake: FakeOpenAI, thread_id: str) -> list[str]:
     return [m["content"][0]["text"]["value"] for m in messages if m["role"] == "user"]
 
 
-@pytest.fixture(params=[True, False], ids=["streamed", "polled"])
-def streaming(request: pytest.FixtureRequest) -> bool:
-    return bool(request.param)
-
-
 async def test_a_thread_has_the_slack_thread_in_its_metadata(fake: FakeOpenAI) -> None:
     async with open_assistants_on(fake) as engine:
         conversation = await begin(engine)

@@ -20,7 +20,7 @@ from bot.store.installations import Installation
 from bot.store.shards import open_shards
 from local_slack import open_workspace
 from tests.fakes.openai import open_fake_openai
-from tests.ops.test_doctor import deployment
+from tests.ops.deployments import deployment
 from tests.test_docs import BLOCK, PAGES, ids
 
 NOT_RUN = {

@@ -26,8 +26,8 @@ from bot.store import Store
 from bot.store.shards import open_shards
 from local_slack.server import open_workspace
 from tests.fakes.openai import open_fake_openai
+from tests.ops.deployments import examine_redis, findings, settings
 from tests.ops.servers import run_redis
-from tests.ops.test_doctor import examine_redis, findings, settings
 from tests.ports import free_port
 from tests.world import wait_until
 

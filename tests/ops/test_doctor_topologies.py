@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bot.checks import Finding
-from tests.ops.test_doctor import examine_redis
+from tests.ops.deployments import examine_redis
 from tests.redis_server import run_server
 from tests.redis_topologies import (
     PRIMARY,

@@ -19,8 +19,8 @@ from bot.tools.own import own_tools
 from tests.engines.engines import ask, begin
 from tests.fakes.openai import Call, calling
 from tests.ops.builds import install_into
+from tests.ops.deployments import findings, settings
 from tests.ops.processes import ROOT
-from tests.ops.test_doctor import findings, settings
 from tests.stories.tools import script
 from tests.world import open_world
 

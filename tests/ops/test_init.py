@@ -1,7 +1,6 @@
 """`bot init`: each answer is checked immediately, and the results are written."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -10,24 +9,11 @@ from click.testing import CliRunner, Result
 from bot.cli.main import commands
 from bot.settings import env_file
 from bot.slack.manifest import is_prefix, manifest
-from bot.slack.scopes import SCOPES
-from local_slack import LocalSlack, open_workspace
-from tests.fakes.openai import FakeOpenAI, open_fake_openai
+from local_slack import LocalSlack
+from tests.fakes.openai import FakeOpenAI
 from tests.ops.test_doctor_repairs import folder
 
 __all__ = ["folder"]
-
-
-@pytest.fixture
-async def slack() -> AsyncIterator[LocalSlack]:
-    async with open_workspace(scopes=SCOPES) as workspace:
-        yield workspace
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeOpenAI]:
-    async with open_fake_openai() as server:
-        yield server
 
 
 async def answer(*lines: str) -> Result:

@@ -1,6 +1,7 @@
 """The store is tested on the oldest and on the newest server that is supported."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -33,3 +34,19 @@ def own_server(redis_server: RedisServer) -> Iterator[RedisServer]:
     """A private server, which the test may kill, freeze or fill."""
     with run_server(redis_server.executable) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[list[RedisServer]]:
+    """Three plain servers."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(run_server()) for _ in range(3)]
+
+
+@pytest.fixture
+def urls(servers: list[RedisServer]) -> str:
+    """Their addresses as a list; the servers are empty, and run."""
+    for server in servers:
+        with server.client() as client:
+            client.flushall()
+    return ",".join(server.url for server in servers)
