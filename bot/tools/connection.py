@@ -4,8 +4,8 @@ The SDK's client must be entered and left in the same task, but turns call it fr
 """
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import httpx2
 from mcp import Client
@@ -24,10 +24,12 @@ OpenClient = Callable[[Callable[[], None]], AbstractAsyncContextManager[Client]]
 
 
 class ServerConnection:
-    """A client of one server. `open` connects; once `closed` is true, a new one is needed."""
+    """A client of one server. `open` connects; once it is not usable, a new one is needed."""
 
     def __init__(self, open_client: OpenClient) -> None:
         self._open_client = open_client
+        self._calls = 0
+        self._retired = False
         self._opened: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
         self._leave = asyncio.Event()
         self._task = asyncio.create_task(self._keep())
@@ -40,6 +42,28 @@ class ServerConnection:
     def closed(self) -> bool:
         """Whether the connection has ended or is about to."""
         return self._task.done() or self._leave.is_set()
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether new calls may use it."""
+        return not (self.closed or self._retired)
+
+    @asynccontextmanager
+    async def in_use(self) -> AsyncIterator[None]:
+        """While a call is made: a retired connection is closed only after its last call."""
+        self._calls += 1
+        try:
+            yield
+        finally:
+            self._calls -= 1
+            if self._retired:
+                await self.retire()
+
+    async def retire(self) -> None:
+        """Close it once no call uses it any more: the calls of others go on."""
+        self._retired = True
+        if not self._calls:
+            await self.close()
 
     async def close(self) -> None:
         """Close it; a server process is terminated."""

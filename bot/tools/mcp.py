@@ -6,17 +6,15 @@ model and never affects the turn or the worker. Protocol: https://modelcontextpr
 """
 
 import asyncio
-import json
 import time
 from collections.abc import Collection, Mapping
 from contextvars import Context
 from functools import partial
 from typing import Any
 
-from mcp import MCPError
+import httpx2
+from mcp import Client, MCPError
 from mcp_types import (
-    CONNECTION_CLOSED,
-    REQUEST_TIMEOUT,
     CallToolRequest,
     CallToolRequestParams,
     CallToolResult,
@@ -30,9 +28,11 @@ from bot.telemetry.log import log
 from bot.texts.accounts import NOT_CONNECTED as NOT_CONNECTED_TEXT
 from bot.tools.config import ServerConfig
 from bot.tools.connection import ServerConnection, client_for
-from bot.tools.http import McpTransport
-from bot.tools.output import checked_schema, cut, one_line, render_content
+from bot.tools.http import REPLY, McpTransport, Reply
+from bot.tools.output import checked_schema, cut, one_line
 from bot.tools.person_auth import PersonAuth
+from bot.tools.results import Results, has_lost_session, is_lost
+from bot.tools.scrubbing import configured_secrets, without
 from bot.tools.tool import Tool, ToolResult
 
 MOST_TOOLS = 500
@@ -48,8 +48,6 @@ IDLE = 600.0
 LONGEST_NAME = 128
 """Characters of a tool's name, as the protocol has it; others are left out."""
 LONGEST_TITLE = 80
-LARGEST_REQUEST = 200_000
-"""Characters of a tool's questions to a person, with its state."""
 DESCRIPTION = 4_000
 """Characters of a tool's description that the model gets."""
 
@@ -72,6 +70,8 @@ class McpServer:
     ) -> None:
         self.name = name
         self._auth = auth
+        self._secrets = configured_secrets(config)
+        self._results = Results(name, config.output, self._scrub)
         self.config = config
         self._pool = pool
         self._connection: ServerConnection | None = None
@@ -127,7 +127,12 @@ class McpServer:
             self._calls -= 1
 
     async def _call(
-        self, tool: str, arguments: Mapping[str, Any], answers: Mapping[str, Any] | None
+        self,
+        tool: str,
+        arguments: Mapping[str, Any],
+        answers: Mapping[str, Any] | None,
+        *,
+        again: bool = False,
     ) -> ToolResult:
         try:
             async with asyncio.timeout(self.config.connect_timeout):
@@ -136,10 +141,7 @@ class McpServer:
         except Exception as error:
             if self._is_refused:
                 return NOT_CONNECTED
-            log.warning("tool_server_unreachable", server=self.name, error=_kind(error))
-            return ToolResult(
-                f"The server {self.name} cannot be reached.", is_error=True, outcome="not_run"
-            )
+            return self._results.unreachable(_kind(error))
         request = CallToolRequest(
             params=CallToolRequestParams(
                 name=tool,
@@ -148,23 +150,39 @@ class McpServer:
                 request_state=(answers or {}).get("state"),
             )
         )
+        reply = Reply()
+        try:
+            async with connection.in_use():
+                return self._results.of(await self._send(client, request, reply))
+        except MCPError as error:
+            if not again and has_lost_session(error, reply):
+                await connection.retire()
+                return await self._call(tool, arguments, answers, again=True)
+            if self._is_refused and reply.status in (0, httpx2.codes.UNAUTHORIZED):
+                return NOT_CONNECTED
+            if is_lost(error, reply):
+                await connection.retire()
+            return self._results.failed(error, reply)
+        except ValidationError:
+            return self._results.invalid()
+        except Exception as error:
+            await connection.retire()
+            return self._results.unknown(_kind(error))
+
+    async def _send(
+        self, client: Client, request: CallToolRequest, reply: Reply
+    ) -> CallToolResult | InputRequiredResult:
+        """Make a call; `reply` is filled in over HTTP."""
+        token = REPLY.set(reply)
         try:
             async with asyncio.timeout(self.config.timeout):
                 # Not `call_tool`: it checks results against schemas of the server, whose patterns
                 # may take forever, and then loses the result of a call that took effect.
-                found = await client.session.send_request(
+                return await client.session.send_request(
                     request, _RESULT, request_read_timeout_seconds=self.config.timeout
                 )
-        except MCPError as error:
-            return await self._refused(error)
-        except ValidationError:
-            log.warning("tool_result_invalid", server=self.name)
-            text = f"The call was made, but the result of {self.name} has an unknown form."
-            return ToolResult(text, is_error=True)
-        except Exception as error:
-            await self._drop()
-            return self._unknown(_kind(error))
-        return self._result(found)
+        finally:
+            REPLY.reset(token)
 
     @property
     def _is_refused(self) -> bool:
@@ -191,23 +209,36 @@ class McpServer:
         if self._listing is not None:
             self._listing.cancel()
             await asyncio.wait({self._listing})
-        await self._drop()
+        if self._connection is not None:
+            await self._connection.close()
 
     def _connected(self) -> ServerConnection:
         self._used_at = time.monotonic()
-        if self._connection is None or self._connection.closed:
+        if self._connection is None or not self._connection.is_usable:
             self._connection = ServerConnection(
                 partial(client_for, self.config, self._pool, self._auth)
             )
         return self._connection
 
+    def _scrub(self, text: str) -> str:
+        """A text of the server without the secrets that it was given."""
+        return without(text, (*self._secrets, *(self._auth.secrets if self._auth else ())))
+
     async def _drop(self) -> None:
+        """Make no new calls on the connection, and close it after the last one."""
         connection, self._connection = self._connection, None
         if connection:
-            await connection.close()
+            await connection.retire()
 
     async def fetch_tools(self) -> tuple[Tool, ...]:
         """Its tools by name, asked for now. Raises what connecting and listing raise."""
+        try:
+            return await self._fetch_tools()
+        except MCPError:  # perhaps the session has ended: a new connection has another one
+            await self._drop()
+            return await self._fetch_tools()
+
+    async def _fetch_tools(self) -> tuple[Tool, ...]:
         client = await self._connected().open()
         found: list[ServerTool] = []
         cursor: str | None = None
@@ -227,7 +258,7 @@ class McpServer:
         trusted = self.config.trust_hints
         return Tool(
             name=tool.name,
-            description=cut(tool.description or "", DESCRIPTION),
+            description=cut(self._scrub(tool.description or ""), DESCRIPTION),
             parameters=checked_schema(tool.input_schema),
             server=self.name,
             title=one_line(tool.title or (hints.title if hints else "") or "", LONGEST_TITLE),
@@ -236,41 +267,6 @@ class McpServer:
             open_world=not (hints and hints.open_world_hint is False),
             server_side=self.config.server_side,
         )
-
-    def _result(self, found: CallToolResult | InputRequiredResult) -> ToolResult:
-        if isinstance(found, InputRequiredResult):
-            return input_required(found)
-        text = render_content(found.content, found.structured_content, self.config.output)
-        text = self._auth.scrub(text) if self._auth else text
-        return ToolResult(text, is_error=bool(found.is_error))
-
-    async def _refused(self, error: MCPError) -> ToolResult:
-        """A protocol error: a refusal of the server, or a lost connection."""
-        if error.code in (CONNECTION_CLOSED, REQUEST_TIMEOUT):
-            await self._drop()
-            return self._unknown("timeout" if error.code == REQUEST_TIMEOUT else "closed")
-        if self._is_refused:
-            return NOT_CONNECTED
-        text = cut(f"The server {self.name} refused the call: {error.message}", self.config.output)
-        return ToolResult(text, is_error=True)
-
-    def _unknown(self, reason: str) -> ToolResult:
-        log.warning("tool_outcome_unknown", server=self.name, reason=reason)
-        text = (
-            f"No result came back from {self.name} ({reason}). "
-            "It is not known whether the call took effect."
-        )
-        return ToolResult(text, is_error=True, outcome="unknown")
-
-
-def input_required(found: InputRequiredResult) -> ToolResult:
-    """The questions of a tool, with its state, which are kept until a person answers."""
-    request = found.model_dump(mode="json", by_alias=True, exclude_none=True)
-    if len(json.dumps(request)) > LARGEST_REQUEST:
-        text = "The tool asks the person for input, but its question is too long."
-        return ToolResult(text, is_error=True, outcome="not_run")
-    text = "The tool asks the person for input."
-    return ToolResult(text, outcome="input_required", request=request)
 
 
 def _kind(error: BaseException) -> str:

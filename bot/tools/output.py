@@ -2,7 +2,7 @@
 
 import json
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from bot.models import well_formed
@@ -75,8 +75,13 @@ def one_line(text: str, most: int) -> str:
     return " ".join(shown.split())[:most]
 
 
-def render_content(blocks: Iterable[Any], structured: Any, most: int) -> str:
-    """MCP's content blocks as text; other content is described by its kind and size."""
+def render_content(
+    blocks: Iterable[Any], structured: Any, most: int, scrub: Callable[[str], str] = str
+) -> str:
+    """MCP's content blocks as text; other content is described by its kind and size.
+
+    `scrub` removes secrets before the text is cut, which could leave the beginning of one.
+    """
     parts, length = [], 0
     for block in blocks:
         part = _render_block(block)
@@ -86,7 +91,7 @@ def render_content(blocks: Iterable[Any], structured: Any, most: int) -> str:
             break
     if not any(parts) and structured is not None:
         parts = [_as_json(structured, most)]
-    return cut("\n".join(filter(None, parts)) or "[no output]", most)
+    return cut(scrub("\n".join(filter(None, parts))) or "[no output]", most)
 
 
 def _as_json(value: Any, most: int) -> str:

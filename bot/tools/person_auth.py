@@ -21,6 +21,7 @@ class PersonAuth(httpx2.Auth):
         self._get_token = get_token
         self._drop = drop
         self._used = ""
+        self._before = ""
         self.is_refused = False
         """Whether the server has refused the person's tokens, or there are none."""
 
@@ -38,14 +39,17 @@ class PersonAuth(httpx2.Auth):
         if self.is_refused:
             await self._drop(self._used)
 
-    def scrub(self, text: str) -> str:
-        """The text without the token, which a server may repeat."""
-        return text.replace(self._used, "[removed]") if self._used else text
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The tokens that the server may repeat: the newest one, and the one before."""
+        return tuple(token for token in (self._used, self._before) if token)
 
     async def _token(self, refused: str) -> str:
         try:
-            self._used = await self._get_token(refused)
+            token = await self._get_token(refused)
         except NotConnected:
             self.is_refused = True
             raise
-        return self._used
+        if token != self._used:
+            self._used, self._before = token, self._used
+        return token

@@ -20,9 +20,9 @@ from mcp_types import InputRequiredResult
 from bot.tools import bounds
 from bot.tools.config import ServerConfig, ToolsConfig
 from bot.tools.http import McpTransport
-from bot.tools.mcp import input_required
 from bot.tools.names import name_functions
 from bot.tools.output import checked_schema, one_line
+from bot.tools.results import input_required
 from bot.tools.tool import Tool, ToolResult
 from bot.tools.toolbox import open_toolbox
 from tests.tools.test_mcp import CALLER
