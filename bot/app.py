@@ -127,9 +127,9 @@ async def open_bot(
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(_open_telemetry(settings))
         shards = await stack.enter_async_context(open_shards(settings, timing.store))
-        await _patiently(shards.ping, timing.start_patience)
+        await _retry_at_start(shards.ping, timing.start_patience)
         client = await stack.enter_async_context(open_client(settings, timing.slack))
-        workspaces = await _patiently(
+        workspaces = await _retry_at_start(
             lambda: open_workspaces(settings, timing.slack, shards, client), timing.start_patience
         )
         accounts = await stack.enter_async_context(open_accounts(shards, tools, settings))
@@ -272,7 +272,7 @@ def _known(own: Workspace | None) -> Probe:
     return known
 
 
-async def _patiently(call: Callable[[], Awaitable[T]], seconds: float) -> T:
+async def _retry_at_start(call: Callable[[], Awaitable[T]], seconds: float) -> T:
     """Retry while a dependency is starting; raises its last error after `seconds`."""
     end = asyncio.get_running_loop().time() + seconds
     for delay in error_backoff():

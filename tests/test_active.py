@@ -44,10 +44,10 @@ async def test_an_answer_waits_for_the_check_of_a_stop(allowed: InterruptReason 
     thread.permitted = permitted
     assert not await interrupt.raised.decided()
     thread.note_interrupt(interrupt, "stop")
-    assert interrupt.raised.is_in_doubt
+    assert interrupt.raised.is_being_checked
     deciding = asyncio.create_task(interrupt.raised.decided())
     await asyncio.sleep(0)
     assert not deciding.done()
     answer.set()
     assert await deciding is (allowed is not None)
-    assert not interrupt.raised.is_in_doubt
+    assert not interrupt.raised.is_being_checked

@@ -3,7 +3,7 @@
 import gc
 import ssl
 
-from bot.imports import certificates_read_aside, uncollected
+from bot.imports import certificates_read_in_threads, uncollected
 
 
 def test_what_imports_create_is_not_scanned_again() -> None:
@@ -20,7 +20,7 @@ def test_what_imports_create_is_not_scanned_again() -> None:
 
 def test_certificate_authorities_are_known_after_they_were_read_aside() -> None:
     expected = ssl.create_default_context().cert_store_stats()
-    with certificates_read_aside():
+    with certificates_read_in_threads():
         verifying = ssl.create_default_context()
         trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE

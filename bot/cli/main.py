@@ -12,7 +12,7 @@ from bot.cli import data_commands, exit_codes, setup_commands
 from bot.cli.keys import keys
 from bot.cli.workspaces import workspaces
 from bot.errors import BotError, ConfigError
-from bot.imports import certificates_read_aside, uncollected
+from bot.imports import certificates_read_in_threads, uncollected
 from bot.process import priority
 from bot.telemetry import log
 
@@ -144,9 +144,9 @@ def _serve(*, web_part: bool, work_part: bool) -> None:
     loaded = settings.load()
     log.configure(loaded.bot_log_level, loaded.secrets)
     if not web_part:
-        priority.step_back()
+        priority.lower_priority()
 
-    with uncollected(), certificates_read_aside():
+    with uncollected(), certificates_read_in_threads():
         from bot.app import serve  # only now: a wrong setting is reported without delay
 
     asyncio.run(serve(loaded, web_part=web_part, work_part=work_part))
@@ -157,7 +157,7 @@ def _supervise(*, web: int, workers: int) -> None:
     loaded = settings.load()
     log.configure(loaded.bot_log_level, loaded.secrets)
 
-    with uncollected(), certificates_read_aside():
+    with uncollected(), certificates_read_in_threads():
         import bot.process.work_part  # noqa: F401  # before the fork, so that all share it
         from bot import app
         from bot.engines import preload
@@ -171,7 +171,7 @@ def _supervise(*, web: int, workers: int) -> None:
         health_port = port + number - web if port and not is_web else None
         own = loaded.model_copy(update={"bot_health_port": health_port})
         if not is_web:
-            priority.step_back()
+            priority.lower_priority()
         try:
             asyncio.run(app.serve(own, web_part=is_web, work_part=not is_web, lifeline=lifeline))
         except BotError as error:

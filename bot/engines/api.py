@@ -209,7 +209,7 @@ class Api:
         finally:
             await response.aclose()
 
-    def patient(self, seconds: float) -> httpx2.Timeout:
+    def slow_timeout(self, seconds: float) -> httpx2.Timeout:
         """The timeout of a request whose response may take this long to begin."""
         return httpx2.Timeout(seconds, connect=self.timing.connect_timeout)
 

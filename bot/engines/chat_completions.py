@@ -13,7 +13,7 @@ from bot.engines.answer import ANSWER_CHARS, ITEM_BYTES, PartialResponse
 from bot.engines.api import Api
 from bot.engines.attachments import chat_part
 from bot.engines.chat_calls import ChatCalls
-from bot.engines.dialects import Said, must_be_answer, take_events
+from bot.engines.dialects import ChatMessage, must_be_answer, take_events
 from bot.engines.errors import too_large
 from bot.engines.events import EventStream
 from bot.engines.functions import nested_tool_fields
@@ -50,13 +50,13 @@ class ChatDialect:
 
     def __init__(self, api: Api, settings: Settings) -> None:
         self._settings = settings
-        self._timeout = api.patient(settings.bot_run_deadline)
+        self._timeout = api.slow_timeout(settings.bot_run_deadline)
         self.requests = Requests(api, "chat", "completions", missing="endpoint")
 
     async def answer(
         self,
         request: RunRequest,
-        said: Sequence[Said],
+        said: Sequence[ChatMessage],
         partial: PartialResponse,
         accepted: asyncio.Event,
     ) -> None:
@@ -81,7 +81,7 @@ class ChatDialect:
             reader.end()
 
 
-def messages(instructions: str, said: Sequence[Said]) -> list[Json]:
+def messages(instructions: str, said: Sequence[ChatMessage]) -> list[Json]:
     """The conversation as chat messages.
 
     Consecutive messages of one role are joined: the templates of many models require alternating
@@ -113,7 +113,7 @@ def _pair(last: Json, output: FunctionOutput) -> list[Json]:
     return [{"role": "assistant", "content": None, "tool_calls": calls}, result]
 
 
-def _content(message: Said) -> str | list[Json]:
+def _content(message: ChatMessage) -> str | list[Json]:
     if not message.files:
         return "\n\n".join(message.texts)
     words = [{"type": "text", "text": text} for text in message.texts if text]

@@ -29,7 +29,7 @@ URGENT = re.compile(
 LONGEST_WORD = 20
 
 
-class Dropped(Exception):
+class ConnectionDropped(Exception):
     """The server closed the connection before it sent a byte of the response."""
 
 
@@ -116,7 +116,7 @@ class HttpConnection(asyncio.Protocol):
         self, request: bytes, silence: float | None, whole: float | None, *, streamed: bool
     ) -> None:
         if self._link is None:
-            raise Dropped
+            raise ConnectionDropped
         self._response, self._data = Response(), bytearray()
         self._length = self._beside = 0
         self._in_head, self._is_complete, self._is_kept = True, False, False
@@ -224,7 +224,7 @@ class HttpConnection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._link = None
         if self._in_head and not self._beside:
-            self._fail(Dropped())
+            self._fail(ConnectionDropped())
         elif error is None and self._ends_with_connection:
             self._complete()
         else:

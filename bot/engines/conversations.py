@@ -155,7 +155,7 @@ async def retract(api: Api, conversation_id: str, place: Occurrence, *, again: b
     item = place.among(alike, again=again)
     if item is not None:
         await _delete_item(api, conversation_id, text(item.get("id")))
-        await demand_gone(api, "conversations", conversation_id, "items", text(item.get("id")))
+        await check_deleted(api, "conversations", conversation_id, "items", text(item.get("id")))
     elif not (again and alike):
         raise RunFailed("failed", MESSAGE_NOT_FOUND)
 
@@ -191,10 +191,10 @@ async def erase(api: Api, conversation_id: str) -> None:
                 raise result
     with suppress(ConversationGone):
         await api.delete("conversations", conversation_id)
-    await demand_gone(api, "conversations", conversation_id)
+    await check_deleted(api, "conversations", conversation_id)
 
 
-async def demand_gone(api: Api, *path: str) -> None:
+async def check_deleted(api: Api, *path: str) -> None:
     """Raise RunFailed if a conversation, item or response is still there.
 
     Some servers answer 200 but keep it, or 404 because they cannot delete at all.
@@ -214,7 +214,9 @@ async def delete_items(api: Api, conversation_id: str, items: Sequence[Item]) ->
     try:
         for item in items:
             await _delete_item(api, conversation_id, text(item.get("id")))
-            await demand_gone(api, "conversations", conversation_id, "items", text(item.get("id")))
+            await check_deleted(
+                api, "conversations", conversation_id, "items", text(item.get("id"))
+            )
     except RunFailed:
         raise ConversationGone(conversation_id) from None
 

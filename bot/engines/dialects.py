@@ -31,7 +31,7 @@ _FAILED = ("failed", "incomplete", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ChatMessage:
     """One message of a conversation, with its files; of the role `tool`, a call and its output."""
 
     role: str
@@ -60,7 +60,7 @@ class Dialect(Protocol):
     async def answer(
         self,
         request: RunRequest,
-        said: Sequence[Said],
+        said: Sequence[ChatMessage],
         partial: PartialResponse,
         accepted: asyncio.Event,
     ) -> None:
@@ -76,13 +76,13 @@ class ResponsesDialect:
 
     def __init__(self, api: Api, settings: Settings) -> None:
         self._settings = settings
-        self._timeout = api.patient(settings.bot_run_deadline)
+        self._timeout = api.slow_timeout(settings.bot_run_deadline)
         self.requests = Requests(api, "responses", missing="endpoint")
 
     async def answer(
         self,
         request: RunRequest,
-        said: Sequence[Said],
+        said: Sequence[ChatMessage],
         partial: PartialResponse,
         accepted: asyncio.Event,
     ) -> None:
@@ -153,7 +153,7 @@ async def take_events(
                 raise
 
 
-def _as_items(message: Said) -> list[Json]:
+def _as_items(message: ChatMessage) -> list[Json]:
     if message.output:
         return pair(message.output)
     if message.role != "user":

@@ -103,13 +103,13 @@ class Following:
                         if time.time() >= self.deadline:
                             break
             except Retry:
-                self.watch.doubt()
+                self.watch.note_failure()
             is_displaced, live = live.is_displaced, None
             if partial.ended or self.watch.is_lost or is_displaced:
                 return
             was_silent = time.monotonic() - opened >= silence
             if not was_silent:
-                self.watch.doubt()  # the server ended the stream before the run
+                self.watch.note_failure()  # the server ended the stream before the run
             useless = 0 if was_silent or partial.events > events else useless + 1
 
     def _take(self, events: Sequence[Any]) -> None:
@@ -159,7 +159,8 @@ class Following:
             return await self.source.fetch()
         except DependencyDown as error:
             if error.certain or error.reason == "connection_lost":
-                self.watch.doubt()  # a slow response or a single 500 is not a sign of a restart
+                # A slow response or a single 500 is not a sign of a restart.
+                self.watch.note_failure()
             raise
 
     async def _give_up(self) -> None:

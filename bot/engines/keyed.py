@@ -14,7 +14,7 @@ from bot.errors import ConfigError, Retry
 from bot.sealing import Unreadable
 from bot.settings import Settings
 from bot.store import Circuits
-from bot.store.workspace_settings import WorkspaceBook
+from bot.store.workspace_settings import WorkspaceSettingsStore
 from bot.timing import EngineTiming
 
 OpenEngine = Callable[[Settings, EngineTiming], AbstractAsyncContextManager[Engine]]
@@ -69,7 +69,7 @@ class KeyedEngines:
         account = account_of(key)
         return (self._engines[account], account) if account else (self._default, "")
 
-    async def find(self, book: WorkspaceBook, name: str) -> Engine | None:
+    async def find(self, book: WorkspaceSettingsStore, name: str) -> Engine | None:
         """The engine that made a conversation; None if no workspace has its key. Raises Retry if
         that is unknown, because a key cannot be read."""
         if found := self._named(name):

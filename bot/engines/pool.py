@@ -12,7 +12,7 @@ from contextlib import suppress
 import httpx2
 
 from bot.engines import transport
-from bot.engines.connection import Dropped, HttpConnection, Response
+from bot.engines.connection import ConnectionDropped, HttpConnection, Response
 from bot.engines.transport import WINDOWS, ResponseTooLarge
 
 PIECE = 64 * 1024
@@ -65,11 +65,11 @@ class Pool:
         connection before it came.
         """
         if (known := self._take()) is not None:
-            with suppress(Dropped):
+            with suppress(ConnectionDropped):
                 return await self._send(known, head, silence, whole)
         try:
             return await self._send(await self._connect(connect), head, silence, whole)
-        except Dropped as error:
+        except ConnectionDropped as error:
             raise httpx2.ConnectError("the server closed the connection") from error
 
     async def _send(
@@ -86,7 +86,7 @@ class Pool:
         connection = self._take() or await self._connect(connect)
         try:
             return connection, await connection.open(request, silence)
-        except Dropped as error:  # the server may have read the request
+        except ConnectionDropped as error:  # the server may have read the request
             raise httpx2.ReadError("the server closed the connection") from error
 
     def release(self, connection: HttpConnection) -> None:

@@ -17,7 +17,7 @@ from bot.engines import RunRequest
 from bot.engines.answer import PartialResponse
 from bot.engines.api import Api
 from bot.engines.chat_completions import ChatDialect
-from bot.engines.dialects import Dialect, ResponsesDialect, Said
+from bot.engines.dialects import ChatMessage, Dialect, ResponsesDialect
 from bot.engines.estimate import file_tokens, text_tokens
 from bot.engines.items import Item, read_image
 from bot.engines.retraction import find_place
@@ -39,7 +39,7 @@ MOST_BYTES = 256 * 1024 * 1024
 class _Memory:
     """The messages of a conversation, and its newest run."""
 
-    said: list[Said] = field(default_factory=list)
+    said: list[ChatMessage] = field(default_factory=list)
     work: "_Work | None" = None
     size: int = 0
     """Approximate size of the messages in bytes."""
@@ -55,7 +55,7 @@ class _Work:
 
     run: Run
     request: RunRequest
-    given: list[Said]
+    given: list[ChatMessage]
     partial: PartialResponse
     accepted: asyncio.Event
     task: asyncio.Task[None]
@@ -105,7 +105,7 @@ class ReplayEngine(SentWithRun):
     async def begin(self, thread: Thread, user_id: str, history: Sequence[Record] = ()) -> str:
         conversation_id = PREFIX + secrets.token_hex(12)
         memory = self._memories[conversation_id] = _Memory()
-        self._remember(memory, [said for record in history for said in _as_said(record)])
+        self._remember(memory, [said for record in history for said in _as_messages(record)])
         return conversation_id
 
     async def start(self, request: RunRequest) -> Run:
@@ -184,7 +184,7 @@ class ReplayEngine(SentWithRun):
                 memory.work.task.cancel()
 
     def _begin_work(
-        self, memory: _Memory, run: Run, request: RunRequest, given: list[Said]
+        self, memory: _Memory, run: Run, request: RunRequest, given: list[ChatMessage]
     ) -> _Work:
         partial, accepted = PartialResponse(is_numbered=False), asyncio.Event()
         task = asyncio.create_task(self._work(memory, request, given, partial, accepted))
@@ -204,7 +204,7 @@ class ReplayEngine(SentWithRun):
         self,
         memory: _Memory,
         request: RunRequest,
-        given: list[Said],
+        given: list[ChatMessage],
         partial: PartialResponse,
         accepted: asyncio.Event,
     ) -> None:
@@ -224,13 +224,17 @@ class ReplayEngine(SentWithRun):
                 ) from None
             raise
         if partial.status == "completed":
-            written = [Said("assistant", partial.text)] if partial.text or not partial.calls else []
+            written = (
+                [ChatMessage("assistant", partial.text)]
+                if partial.text or not partial.calls
+                else []
+            )
             self._remember(memory, [*given, *written])
 
     async def _ask(
         self,
         request: RunRequest,
-        said: list[Said],
+        said: list[ChatMessage],
         partial: PartialResponse,
         accepted: asyncio.Event,
     ) -> None:
@@ -262,7 +266,7 @@ class ReplayEngine(SentWithRun):
             raise ConversationGone(conversation_id) from None
         return self._memories[conversation_id]
 
-    def _remember(self, memory: _Memory, said: list[Said]) -> None:
+    def _remember(self, memory: _Memory, said: list[ChatMessage]) -> None:
         memory.said += said
         added = sum(message.size for message in said)
         memory.size += added
@@ -277,21 +281,21 @@ class ReplayEngine(SentWithRun):
                 del self._memories[conversation_id]
 
 
-def _as_said(record: Record) -> list[Said]:
+def _as_messages(record: Record) -> list[ChatMessage]:
     """A line of our record; the calls on the way to an answer come before it."""
-    made = [Said("tool", output=output) for output in record.outputs]
-    return [*made, Said(record.role, record.text, kept=record.files)]
+    made = [ChatMessage("tool", output=output) for output in record.outputs]
+    return [*made, ChatMessage(record.role, record.text, kept=record.files)]
 
 
-def _given(request: RunRequest) -> list[Said]:
+def _given(request: RunRequest) -> list[ChatMessage]:
     """The messages that a request adds to its conversation."""
     if request.asked_by:
-        return [Said("tool", output=output) for output in request.outputs]
+        return [ChatMessage("tool", output=output) for output in request.outputs]
     said = [
-        Said("user", message.text, tuple(request.files.get(message.ts, ())))
+        ChatMessage("user", message.text, tuple(request.files.get(message.ts, ())))
         for message in request.input
     ]
-    return [*said, *(Said("tool", output=output) for output in request.earlier)]
+    return [*said, *(ChatMessage("tool", output=output) for output in request.earlier)]
 
 
 def _finish(work: _Work) -> Update:

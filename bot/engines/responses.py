@@ -203,7 +203,7 @@ class ResponsesEngine(SentWithRun):
         with suppress(ConversationGone):
             await self._api.delete("responses", run_id)
         try:
-            await conversations.demand_gone(self._api, "responses", run_id)
+            await conversations.check_deleted(self._api, "responses", run_id)
         except Retry:  # not confirmed; the conversation is tried next
             raise RunFailed("failed", "not_deleted") from None
 

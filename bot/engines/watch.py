@@ -38,7 +38,7 @@ class Watch:
         self._seen, self._since = seen, time.monotonic()
         return True
 
-    def doubt(self) -> None:
+    def note_failure(self) -> None:
         """Note that the server broke a connection or was down. Earlier progress no longer counts:
         the patience begins again.
         """

@@ -23,7 +23,7 @@ def absent(*packages: str) -> Iterator[None]:
 
 
 @contextmanager
-def certificates_read_aside() -> Iterator[None]:
+def certificates_read_in_threads() -> Iterator[None]:
     """Inside the block, certificate authorities are read in threads, without the GIL; all are
     known at its end.
 
@@ -33,13 +33,13 @@ def certificates_read_aside() -> Iterator[None]:
     threads: list[Thread] = []
     read = ssl.SSLContext.set_default_verify_paths
 
-    def read_aside(context: ssl.SSLContext) -> None:
+    def read_in_thread(context: ssl.SSLContext) -> None:
         if context.verify_mode != ssl.CERT_NONE:
             threads.append(Thread(target=read, args=(context,), name="certificates"))
             threads[-1].start()
 
     # `ssl` offers no other place to hook into.
-    ssl.SSLContext.set_default_verify_paths = read_aside  # type: ignore[method-assign,assignment]  # it takes a `purpose`, too
+    ssl.SSLContext.set_default_verify_paths = read_in_thread  # type: ignore[method-assign,assignment]  # it takes a `purpose`, too
     try:
         yield
     finally:

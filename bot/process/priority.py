@@ -7,7 +7,7 @@ NICENESS = 5
 """Linux gives such a process a third of what an ordinary one gets, if both want the same core."""
 
 
-def step_back() -> None:
+def lower_priority() -> None:
     """Let other processes of this machine go first: `web`, for which Slack waits three seconds at
     most, and Redis, for which both wait.
 

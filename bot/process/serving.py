@@ -72,24 +72,24 @@ class Group:
     async def keep_following(self, period: float) -> None:
         """Follow the roster until cancelled. Raises what a worker failed with."""
         while True:
-            attending = await self._attend()
+            attending = await self._check_in()
             if attending:
                 self._serve(share(self._name, attending | self._seen, list(self._stores)))
                 self._seen = attending
             await asyncio.sleep(period)
 
-    async def _attend(self) -> set[str]:
+    async def _check_in(self) -> set[str]:
         """All workers on the roster, including this one; none while the server is down."""
-        found = await asyncio.gather(*map(self._attend_at, self._group.rosters))
+        found = await asyncio.gather(*map(self._check_in_at, self._group.rosters))
         return {name for names in found for name in names}
 
-    async def _attend_at(self, store: Store) -> list[str]:
+    async def _check_in_at(self, store: Store) -> list[str]:
         """The workers on one roster. A server that hangs must not delay us at the others, where we
         would count as gone."""
         lifetime = self._common.timing.worker.lifetime
         try:
             async with asyncio.timeout(lifetime / 4):
-                return await store.roster.attend(self._name, lifetime)
+                return await store.roster.check_in(self._name, lifetime)
         except (StoreUnavailable, TimeoutError) as error:
             log.debug("roster_unavailable", shard=store.number, error=str(error)[:100])
         except Exception:

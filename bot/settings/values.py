@@ -88,7 +88,7 @@ _MISTAKEN = {
 }
 
 
-def mistaken(token: SecretStr) -> str:
+def wrong_token_hint(token: SecretStr) -> str:
     """The kind of secret that a value in the wrong variable is, from its prefix."""
     value = token.get_secret_value()
     found = next((hint for start, hint in _MISTAKEN.items() if value.startswith(start)), "")

@@ -79,7 +79,7 @@ def _texts(value: Any, depth: int) -> Iterator[str]:
         elif isinstance(part, dict) and (text := block_text(part, depth + 1)):
             yield text
         elif isinstance(part, list):
-            said = (string(item).strip() for item in part if key in _READABLE and _said(item))
+            said = (string(item).strip() for item in part if key in _READABLE and _has_text(item))
             yield from map(escape, said)
             yield from block_lines(part, depth + 1)
 
@@ -96,7 +96,7 @@ def _choices(block: Payload, depth: int) -> Iterator[str]:
         yield f"{'☑' if option in chosen else '☐'} {text}"
 
 
-def _said(item: Any) -> bool:
+def _has_text(item: Any) -> bool:
     return isinstance(item, str) and bool(item.strip())
 
 

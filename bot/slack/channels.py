@@ -169,7 +169,7 @@ class Channels:
             except (Undeliverable, SlackApiError):  # no member, or without the scope
                 return {}
 
-        return await self._facts.demand(channel_id, ask)
+        return await self._facts.get_or_raise(channel_id, ask)
 
     async def _ask(self, channel_id: str) -> dict[str, Any]:
         with slack_errors():
@@ -192,7 +192,7 @@ class _Cache(Generic[T]):
 
     async def get(self, key: str, ask: Callable[[], Awaitable[T]], default: T) -> T:
         try:
-            return await self.demand(key, ask)
+            return await self.get_or_raise(key, ask)
         except (BotError, SlackApiError) as error:
             code = error_code(error) if isinstance(error, SlackApiError) else str(error)
             log.warning("channel_not_checked", channel_or_person=key, error=code)
@@ -202,7 +202,7 @@ class _Cache(Generic[T]):
         """Ask the next time."""
         self._known.pop(key, None)
 
-    async def demand(self, key: str, ask: Callable[[], Awaitable[T]]) -> T:
+    async def get_or_raise(self, key: str, ask: Callable[[], Awaitable[T]]) -> T:
         """The value; raises what `ask` does."""
         known = self._known.get(key)
         if known is not None and time.monotonic() < known[0]:

@@ -25,7 +25,7 @@ from bot.slack.payload import Payload
 from bot.slack.people import People
 from bot.slack.rights import Rights
 from bot.slack.surfaces.assistant_thread import AssistantThread
-from bot.slack.threads import spoke_in
+from bot.slack.threads import has_posted_in
 from bot.store import Addressing, Routed, Store, jobs
 from bot.store.routing import APP_BOUND, PERSON_BOUND
 from bot.telemetry import metrics
@@ -168,7 +168,7 @@ class Listeners:
         routing, bound = self._store.routing, PERSON_BOUND if sender == "person" else APP_BOUND
         routed = await routing.route(message, address, self._follow_ups, bound)
         if routed.verdict == "unknown":
-            ours = await spoke_in(self._client, self._identity, message.thread)
+            ours = await has_posted_in(self._client, self._identity, message.thread)
             await routing.adopt(message.thread, ours=ours)
             routed = await routing.route(message, address, self._follow_ups, bound)
         return routed

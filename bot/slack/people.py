@@ -125,7 +125,7 @@ class People:
     def _is_colleague(self, person: Person) -> bool:
         return person.belongs_to(self._home) if self._home else not person.is_outsider
 
-    async def whom_to_ask(self) -> str:
+    async def admin_names(self) -> str:
         """The names of this bot's admins, without pinging them."""
         names = []
         for user_id in sorted(self._admins):

@@ -160,7 +160,7 @@ class Rights:
             return texts.unknown()
         if reason == OTHER_PERSON:
             return other_person()
-        return texts.refused(reason, await self._people.whom_to_ask())
+        return texts.refused(reason, await self._people.admin_names())
 
     async def _find(self, user_id: str) -> Person | None:
         if self._look_up_seconds is None:

@@ -53,7 +53,7 @@ class Threads:
         self._client = client
         self._identity = identity
 
-    async def said_before(self, thread: Thread, ts: str) -> list[ThreadMessage]:
+    async def messages_before(self, thread: Thread, ts: str) -> list[ThreadMessage]:
         """The root and the newest messages of the thread before `ts`, in order.
 
         At most 50 messages and 20,000 characters. Slack returns the oldest first, so all pages of a
@@ -146,7 +146,7 @@ class Threads:
         except (BotError, SlackApiError) as error:
             log.warning("channel_not_read", thread=thread.key, error=str(error)[:100])
             return []
-        read = [self._line(each) for each in answer.get("messages") or () if _is_said(each)]
+        read = [self._line(each) for each in answer.get("messages") or () if _is_post(each)]
         lines = [line for line in read if line is not None and not line.ours]
         newest = takewhile(lambda line: _author(line) == _author(lines[0]), lines)
         return _fitting([], reversed(list(newest)))
@@ -171,7 +171,7 @@ class Threads:
         )
 
 
-def _is_said(message: Payload) -> bool:
+def _is_post(message: Payload) -> bool:
     return message.get("subtype") in POSTED
 
 
@@ -186,7 +186,7 @@ def without_buttons(message: Payload) -> Payload:
     return {**message, "blocks": kept}
 
 
-async def spoke_in(client: AsyncWebClient, identity: Identity, thread: Thread) -> bool:
+async def has_posted_in(client: AsyncWebClient, identity: Identity, thread: Thread) -> bool:
     """Whether the bot wrote in a thread. Raises Retry if Slack is unavailable."""
     try:
         async for message in read_replies(client, thread, most_pages=MOST_PAGES):
@@ -221,7 +221,7 @@ async def read_replies(
                 **options,
             )
 
-        return await (_patiently(page) if patient else _plainly(page))
+        return await (_with_pauses(page) if patient else _once(page))
 
     async for answer in pages(ask, most_pages):
         for message in answer.get("messages") or ():
@@ -241,12 +241,12 @@ def _fitting(root: list[ThreadMessage], lines: Iterable[ThreadMessage]) -> list[
     return root + chosen[::-1]
 
 
-async def _patiently(call: Callable[[], Awaitable[Any]]) -> Any:
+async def _with_pauses(call: Callable[[], Awaitable[Any]]) -> Any:
     """Call, and retry after each pause that Slack asks for, while the pauses are short in total."""
     patience = LONGEST_WAIT
     while True:
         try:
-            return await _plainly(call)
+            return await _once(call)
         except Retry as error:
             if error.after is None or error.after > patience:
                 raise
@@ -254,6 +254,6 @@ async def _patiently(call: Callable[[], Awaitable[Any]]) -> Any:
             await asyncio.sleep(error.after)
 
 
-async def _plainly(call: Callable[[], Awaitable[Any]]) -> Any:
+async def _once(call: Callable[[], Awaitable[Any]]) -> Any:
     with slack_errors():
         return await call()

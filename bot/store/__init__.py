@@ -16,15 +16,15 @@ from bot.store.approvals import Approval, Approvals, Decision, Pending, Requeste
 from bot.store.archive import Archive
 from bot.store.audit import AuditLine, AuditTrail
 from bot.store.backup import Backup
-from bot.store.channel_settings import ChannelBook, ChannelSettings
+from bot.store.channel_settings import ChannelSettings, ChannelSettingsStore
 from bot.store.circuits import Circuits, current_turn
 from bot.store.claims import (
     Amendment,
-    Beat,
     Claim,
     DeliveryResult,
     Depth,
     Entry,
+    HeartbeatReply,
     InterruptReason,
     ThreadState,
     Wait,
@@ -32,7 +32,7 @@ from bot.store.claims import (
 from bot.store.connection import Confirm, Connection
 from bot.store.conversations import Conversations
 from bot.store.dead import DeadLetter, DeadLetters
-from bot.store.feedback import Feedback, FeedbackBook
+from bot.store.feedback import Feedback, FeedbackStore
 from bot.store.flags import Flags
 from bot.store.hold import LegalHold
 from bot.store.inbox import Inbox
@@ -45,14 +45,14 @@ from bot.store.pace import Pace
 from bot.store.record_space import RecordSpace
 from bot.store.redelivery import Redelivery
 from bot.store.roster import Roster
-from bot.store.routing import Addressing, Background, Routed, Routing
+from bot.store.routing import Addressing, Routed, Routing, ThreadContext
 from bot.store.sealed import Sealed
 from bot.store.servers import Server
 from bot.store.sockets import Sockets
 from bot.store.team_data import TeamData
 from bot.store.usage import Spending
 from bot.store.workers import Workers
-from bot.store.workspace_settings import WorkspaceBook
+from bot.store.workspace_settings import WorkspaceSettingsStore
 from bot.timing import StoreTiming
 
 __all__ = [
@@ -63,10 +63,8 @@ __all__ = [
     "Archive",
     "AuditLine",
     "AuditTrail",
-    "Background",
-    "Beat",
-    "ChannelBook",
     "ChannelSettings",
+    "ChannelSettingsStore",
     "Circuits",
     "Claim",
     "Conversations",
@@ -77,8 +75,9 @@ __all__ = [
     "Depth",
     "Entry",
     "Feedback",
-    "FeedbackBook",
+    "FeedbackStore",
     "Flags",
+    "HeartbeatReply",
     "Inbox",
     "Installation",
     "Installations",
@@ -93,6 +92,7 @@ __all__ = [
     "Sealed",
     "Spending",
     "Store",
+    "ThreadContext",
     "ThreadState",
     "Turn",
     "Turns",
@@ -128,8 +128,8 @@ class Store:
     pace: Pace
     flags: Flags
     spending: Spending
-    channels: ChannelBook
-    feedback: FeedbackBook
+    channels: ChannelSettingsStore
+    feedback: FeedbackStore
     archive: Archive
     leases: Leases
     sockets: Sockets
@@ -141,7 +141,7 @@ class Store:
     space: RecordSpace
     installations: Installations
     team_data: TeamData
-    workspaces: WorkspaceBook
+    workspaces: WorkspaceSettingsStore
 
     @property
     def redis(self) -> "Redis":
@@ -211,7 +211,7 @@ def make_store(
     sealed = Sealed(connection, keys, keyring)
     seen, redelivery = SeenBeats(), Redelivery(connection, keys, shards)
     inbox = Inbox(connection, pulse, keys, seen=seen, redelivery=redelivery)
-    archive, feedback = Archive(connection, keys), FeedbackBook(connection, keys)
+    archive, feedback = Archive(connection, keys), FeedbackStore(connection, keys)
     dead = DeadLetters(connection, keys)
     return Store(
         number=number,
@@ -229,7 +229,7 @@ def make_store(
         pace=Pace(connection, keys),
         flags=Flags(connection, keys),
         spending=Spending(connection, keys),
-        channels=ChannelBook(connection, keys),
+        channels=ChannelSettingsStore(connection, keys),
         feedback=feedback,
         archive=archive,
         leases=Leases(connection, keys),
@@ -241,6 +241,6 @@ def make_store(
         space=RecordSpace(connection, keys),
         sealed=sealed,
         team_data=TeamData(connection, keys, inbox, archive, feedback, dead, sealed),
-        workspaces=WorkspaceBook(connection, keys, sealed),
+        workspaces=WorkspaceSettingsStore(connection, keys, sealed),
         installations=Installations(connection, keys, sealed),
     )

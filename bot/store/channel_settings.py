@@ -47,7 +47,7 @@ class Version:
     settings: ChannelSettings
 
 
-class ChannelBook:
+class ChannelSettingsStore:
     """The settings of all channels."""
 
     def __init__(self, connection: Connection, keys: Keys) -> None:

@@ -33,7 +33,7 @@ from bot.store.judge import (
 from bot.store.keys import Keys
 from bot.store.layout import Layout
 from bot.store.record_space import RecordSpace, judge_memory
-from bot.store.repairs import first_line, set_on_server, speaks_plain
+from bot.store.repairs import first_line, lacks_tls, set_on_server
 from bot.store.servers import Server
 from bot.store.shard_checks import ServerShards, ShardChecks
 from bot.store.shards import pulse_connections
@@ -135,7 +135,7 @@ class RedisChecks:
 
     async def server(self) -> Finding:
         """Whether the server is reachable and recent enough."""
-        if await speaks_plain(self._place.url):
+        if await lacks_tls(self._place.url):
             text = "REDIS_URL begins with rediss://, but the port speaks no TLS"
             return failed(text, "begin REDIS_URL with redis://, or give the port that speaks TLS")
         try:

@@ -120,7 +120,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class HeartbeatReply:
     """The reply to a heartbeat.
 
     `interrupts`: turns that are to end, by `Thread.key`, of all workers. `late`: our lease had

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from bot.settings.addresses import Address, Host
-from bot.store.topology import Clients, Located, majority
+from bot.store.topology import Clients, DiscoveredServer, majority
 
 ASKED = 12
 """Nodes of a cluster that are asked who owns our slot, at most."""
@@ -83,7 +83,7 @@ class SlotMap:
             await asyncio.wait([self._look])
 
 
-class Cluster(Located):
+class Cluster(DiscoveredServer):
     """The node of a Redis Cluster that owns the slot of our hash tag."""
 
     def __init__(

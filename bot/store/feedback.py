@@ -29,7 +29,7 @@ class Feedback:
     note: str = ""
 
 
-class FeedbackBook:
+class FeedbackStore:
     """All feedback, and which answer of a thread is the last one."""
 
     def __init__(self, connection: Connection, keys: Keys) -> None:

@@ -58,7 +58,7 @@ async def _change(connection: Connection, name: str, value: str) -> str:
     return f"set {name} {value}"
 
 
-async def speaks_plain(url: str) -> bool:
+async def lacks_tls(url: str) -> bool:
     """Whether an address with TLS leads to a port without TLS, which would never answer."""
     address = parse_address(url)
     if not (address.sentinel_tls if address.kind == "sentinel" else address.tls):

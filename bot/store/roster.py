@@ -21,7 +21,7 @@ class Roster:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def attend(self, worker: str, seconds: float) -> list[str]:
+    async def check_in(self, worker: str, seconds: float) -> list[str]:
         """Be on the roster for `seconds`; returns all who are. Raises StoreUnavailable."""
         found: list[str] = await self._connection.run("roster", worker=worker, seconds=seconds)
         return found

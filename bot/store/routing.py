@@ -8,12 +8,12 @@ from typing import Literal
 from bot.models import FollowUps, Message, Thread, decode, encode
 from bot.store.connection import Connection
 from bot.store.corrupt import read_each
+from bot.store.duplicate_mentions import DuplicateMentions
 from bot.store.inbox_part import SEEN_SECONDS, TOMBSTONE_SECONDS, InboxBounds
 from bot.store.journal import Turn
 from bot.store.keys import Keys
 from bot.store.redelivery import Redelivery
 from bot.store.steps import Step
-from bot.store.twins import Twins
 
 Addressing = Literal["direct", "mention", ""]
 """How a message addresses the bot: in a direct message, by a mention, or not at all."""
@@ -69,7 +69,7 @@ class Routed:
 
 
 @dataclass(frozen=True, slots=True)
-class Background:
+class ThreadContext:
     """The context of a turn besides its messages.
 
     `overheard`: messages since the last turn that were not for the bot. `speakers`: all known
@@ -110,7 +110,7 @@ class Routing:
         self._redelivery = redelivery
         self._bounds = bounds
         self._keys = keys
-        self._twins = Twins()
+        self._duplicates = DuplicateMentions()
 
     async def route(
         self,
@@ -119,8 +119,8 @@ class Routing:
         follow_ups: FollowUps,
         bound: Bound = PERSON_BOUND,
     ) -> Routed:
-        """Classify a message and store it accordingly, in one round trip; in none for the twin of a
-        mention that this process stored a moment ago.
+        """Classify a message and store it accordingly, in one round trip. The
+        second event of a mention that this process has just stored needs none.
 
         `follow_ups` applies if the channel has no setting of its own. Afterwards the message may be
         acknowledged to Slack. Unaddressed messages should be replies: a root cannot be ours.
@@ -128,9 +128,9 @@ class Routing:
         route = partial(self._route, message, address, follow_ups, bound)
         if address != "mention":
             return await route()
-        if await self._twins.know(message):
+        if await self._duplicates.was_stored(message):
             return Routed("seen", 0, active=False)
-        return await self._twins.store(message, route, lambda routed: routed.verdict in STORED)
+        return await self._duplicates.store(message, route, lambda routed: routed.verdict in STORED)
 
     async def _route(
         self, message: Message, address: Addressing, follow_ups: FollowUps, bound: Bound
@@ -174,7 +174,7 @@ class Routing:
             "SET", self._keys.adopted(thread), whose, "EX", OVERHEARD_SECONDS
         )
 
-    async def catch_up(self, turn: Turn, ts: str) -> Background:
+    async def catch_up(self, turn: Turn, ts: str) -> ThreadContext:
         """The context of the turn up to `ts`; every call of one turn returns the same."""
         if turn.recall(BACKGROUND) is None:
             if turn.claim.overheard:
@@ -184,7 +184,7 @@ class Routing:
         step = turn.recall(BACKGROUND) or _Step()
         key = self._keys.overheard(turn.claim.thread)
         read = read_each(key, step.overheard, lambda text: decode(Message, text))
-        return Background(tuple(message for _, message in read), step.speakers, step.first)
+        return ThreadContext(tuple(message for _, message in read), step.speakers, step.first)
 
     async def _take_overheard(self, turn: Turn, ts: str) -> None:
         value = await self._connection.run(

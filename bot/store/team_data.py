@@ -7,7 +7,7 @@ from bot.store.archive import Archive
 from bot.store.connection import Connection
 from bot.store.corrupt import read_each
 from bot.store.dead import DeadLetters
-from bot.store.feedback import FeedbackBook
+from bot.store.feedback import FeedbackStore
 from bot.store.inbox import Inbox
 from bot.store.keys import Keys
 from bot.store.scanning import scan
@@ -24,7 +24,7 @@ class TeamData:
         keys: Keys,
         inbox: Inbox,
         archive: Archive,
-        feedback: FeedbackBook,
+        feedback: FeedbackStore,
         dead: DeadLetters,
         sealed: Sealed,
     ) -> None:

@@ -91,7 +91,7 @@ class Clients(dict[Host, "Redis"]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.users: list[Located] = []
+        self.users: list[DiscoveredServer] = []
 
     def unused(self, by: "Redis") -> list[Host]:
         """The servers other than this one that no topology uses now."""
@@ -99,7 +99,7 @@ class Clients(dict[Host, "Redis"]):
         return [host for host, each in self.items() if each is not by and host not in used]
 
 
-class Located(Topology):
+class DiscoveredServer(Topology):
     """A server whose address has to be asked for, and changes."""
 
     _breaks_off = False
@@ -176,9 +176,9 @@ class Located(Topology):
         if client is not self._current:
             self._current = client
             for other in self._clients.unused(client):
-                await self._let_go(other)
+                await self._close_idle(other)
 
-    async def _let_go(self, host: Host) -> None:
+    async def _close_idle(self, host: Host) -> None:
         """Close the idle connections to another server. If addresses keep changing, as in
         Kubernetes, the oldest are forgotten."""
         await self._clients[host].connection_pool.disconnect(inuse_connections=self._breaks_off)
@@ -200,7 +200,7 @@ class Located(Topology):
             await client.aclose()
 
 
-class Sentinels(Located):
+class Sentinels(DiscoveredServer):
     """The primary that a group of Sentinels watches.
 
     For eight seconds after a failover, the Sentinels leave a previous primary that is still running

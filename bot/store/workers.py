@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Collection, Sequence
 
 from bot.models import Thread
-from bot.store.claims import Beat, Claim, Entry, pairs, parse_interrupts
+from bot.store.claims import Claim, Entry, HeartbeatReply, pairs, parse_interrupts
 from bot.store.connection import Connection
 from bot.store.corrupt import read_each, read_members
 from bot.store.inbox_part import SeenBeats
@@ -29,7 +29,7 @@ class Workers:
         self._seen = seen
         self._states: dict[str, tuple[str, str]] = {}
 
-    async def beat(self, worker: str, ttl: float) -> Beat:
+    async def beat(self, worker: str, ttl: float) -> HeartbeatReply:
         """Renew a worker's lease for `ttl` seconds and wake threads that are due; returns what is
         new.
 
@@ -61,7 +61,7 @@ class Workers:
         await self.wake([thread for _, thread in members])
         if lost:
             await recover_places(self._connection, self._keys)
-        return Beat(
+        return HeartbeatReply(
             parse_interrupts(interrupts),
             late=bool(late) and before is not None,
             data_lost=before is not None and before[0] != epoch,

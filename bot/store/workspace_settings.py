@@ -74,7 +74,7 @@ class WorkspaceVersion:
     settings: WorkspaceSettings = WorkspaceSettings()
 
 
-class WorkspaceBook:
+class WorkspaceSettingsStore:
     """The settings of all workspaces, and their own keys of the AI server."""
 
     def __init__(self, connection: Connection, keys: Keys, sealed: Sealed) -> None:

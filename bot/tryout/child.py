@@ -65,12 +65,12 @@ def main() -> None:
     configure("INFO")
     os.environ.pop("SLACK_BOT_TOKEN", None)  # Bolt would warn that it is unused
     logging.getLogger("bot").setLevel(logging.DEBUG)
-    threading.Thread(target=_end_with_our_starter, daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     work = part == "worker"
     asyncio.run(serve(settings, web_part=not work, work_part=work, engines=open_failing_engine))
 
 
-def _end_with_our_starter() -> None:
+def _end_with_parent() -> None:
     while os.read(sys.stdin.fileno(), 1):
         pass
     os.kill(os.getpid(), signal.SIGTERM)

@@ -106,7 +106,7 @@ def _questions_and_answers(
 async def _said_before(turn: Turn, services: Services, request: Request) -> list[ThreadMessage]:
     """The messages of the thread before this turn, read from Slack."""
     thread = turn.claim.thread
-    lines = await services.threads.said_before(thread, request.messages[0].ts)
+    lines = await services.threads.messages_before(thread, request.messages[0].ts)
     return await _permitted(services, thread, lines)
 
 

@@ -122,7 +122,7 @@ class Runner:
 
     def _may_show(self, new: Update) -> bool:
         """Whether an update counts: nothing more appears after a stop."""
-        stopped = self.interrupt.cancelled.is_set() or self.interrupt.raised.is_in_doubt
+        stopped = self.interrupt.cancelled.is_set() or self.interrupt.raised.is_being_checked
         return not stopped or new.status in TERMINAL or bool(new.calls)
 
     async def _show(self, update: Update) -> None:

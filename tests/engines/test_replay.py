@@ -41,8 +41,8 @@ async def test_each_turn_sends_all_that_was_said(fake: FakeOpenAI) -> None:
         conversation = known_as(engine, await engine.begin(THREAD, "U1", history))
         await ask(engine, conversation, "I am Ada", turn_id="turn-1")
         await ask(engine, conversation, "who am I?", turn_id="turn-2")
-    said_before = [item["content"] for item in sent(fake)[-1]["input"]]
-    assert said_before == [
+    messages_before = [item["content"] for item in sent(fake)[-1]["input"]]
+    assert messages_before == [
         [{"type": "input_text", "text": "hi"}],
         "Hi!",
         [{"type": "input_text", "text": "I am Ada"}],

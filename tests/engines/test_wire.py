@@ -219,7 +219,7 @@ async def test_a_json_body_that_breaks_leaves_no_connection_open() -> None:
     content = response('{"id":', JSON, "Content-Length: 99")
     async with answering(content) as settings, open_client(settings) as client:
         api = Api(client, FAST)
-        opened = await api._open("/x", {}, api.patient(5))
+        opened = await api._open("/x", {}, api.slow_timeout(5))
         with pytest.raises(httpx2.RequestError):
             await api._stream_or_body(opened)
         assert opened.response.is_closed

@@ -183,9 +183,9 @@ async def examine(store: Store) -> None:
         assert (await checks.writes()).level == "ok"
 
 
-async def attend(store: Store) -> None:
+async def check_in(store: Store) -> None:
     for number in range(FLOOD):
-        await store.roster.attend("anna", 60)
+        await store.roster.check_in("anna", 60)
         await store.roster.leave(f"worker-{number}")
 
 
@@ -243,7 +243,7 @@ MORE: dict[str, tuple[Flood, int]] = {
     "runs": (run, 1000),
     "begun": (begin, 1100),  # cut by whole nodes of the stream
     "channels": (configure, 1),
-    "roster": (attend, 1),
+    "roster": (check_in, 1),
     "shards": (note_layout, 1),
     "channel": (configure, 1),
     "circuits": (fail, 1),

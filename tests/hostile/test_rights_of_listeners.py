@@ -160,7 +160,7 @@ def rows(situation: Situation) -> dict[str, list[dict[str, Any]]]:
 
     return {
         "AnswerButtons.voted": pressed(FEEDBACK, f"negative:{situation.turn}"),
-        "AnswerButtons.wants_to_add_a_note": pressed(ADD_NOTE, json.dumps(vote)),
+        "AnswerButtons.open_note_form": pressed(ADD_NOTE, json.dumps(vote)),
         "AnswerButtons.noted": [
             situation.view(feedback.NOTE_VIEW, json.dumps(vote), {"note": {"note": {"value": "n"}}})
         ],

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.process.priority import NICENESS, step_back
+from bot.process.priority import NICENESS, lower_priority
 from tests.ops.processes import open_process, open_site
 from tests.redis_server import run_server
 from tests.world import PATIENCE, wait_until
@@ -73,7 +73,7 @@ def test_a_sandbox_that_forbids_priorities_stops_no_worker(
         raise PermissionError
 
     monkeypatch.setattr(os, "nice", nice)
-    step_back()
+    lower_priority()
     assert asked == [NICENESS]
 
 

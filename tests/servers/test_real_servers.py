@@ -112,7 +112,7 @@ async def test_the_answer_is_streamed(server: RealServer) -> None:
     body = {"model": server.model, "input": "hello", "stream": True}
     async with open_client(settings) as client:
         api = Api(client)
-        stream = await api.stream("responses", body=body, timeout=api.patient(ANSWER_SECONDS))
+        stream = await api.stream("responses", body=body, timeout=api.slow_timeout(ANSWER_SECONDS))
         assert isinstance(stream, EventStream)
         async with stream:
             kinds = [event["type"] async for events in stream for event in events]

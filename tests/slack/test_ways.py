@@ -154,7 +154,7 @@ def in_thread(fields: Json) -> str:
     client = Client(token="xoxb-1")
     people = People(client)
     threads = Threads(client, Names(client, people, Channels(client, people)), IDENTITY)
-    (line,) = asyncio.run(threads.said_before(Thread("T1", "C1", "1.000001"), "3.000001"))
+    (line,) = asyncio.run(threads.messages_before(Thread("T1", "C1", "1.000001"), "3.000001"))
     return line.text
 
 

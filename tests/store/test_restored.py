@@ -7,7 +7,7 @@ import pytest
 from bot.errors import StoreUnavailable, Superseded
 from bot.models import Conversation, Record, Thread
 from bot.store import Store, Turn, open_store
-from bot.store.claims import Beat
+from bot.store.claims import HeartbeatReply
 from bot.store.connection import Confirm
 from bot.store.conversations import fields_of
 from bot.store.recent import SECONDS
@@ -341,7 +341,7 @@ async def test_a_turn_that_is_refused_while_the_heartbeat_is_on_its_way_is_reins
     await lose_data(store)
     beat = store.workers.beat
 
-    async def slow(worker: str, lifetime: float) -> Beat:
+    async def slow(worker: str, lifetime: float) -> HeartbeatReply:
         found = await beat(worker, lifetime)
         heartbeat.abandon(turn)
         return found

@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 
 from bot.models import FollowUps, Message
-from bot.store import Addressing, Background, Claim, Store
+from bot.store import Addressing, Claim, Store, ThreadContext
 from bot.store.channel_settings import ChannelSettings
 from bot.store.routing import EARLY_SECONDS, OVERHEARD_MESSAGES
 from tests.store.builders import deliver, keys_of, message, stamps, take_one, thread
@@ -23,7 +23,7 @@ async def route(
     return (await store.routing.route(said, address, rule)).verdict
 
 
-async def catch_up(store: Store, claim: Claim | None = None) -> Background:
+async def catch_up(store: Store, claim: Claim | None = None) -> ThreadContext:
     claim = claim or await take_one(store)
     return await store.routing.catch_up(store.turns.open(claim), claim.messages[-1].ts)
 

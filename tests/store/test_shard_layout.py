@@ -131,12 +131,12 @@ def test_a_worker_is_on_its_own_roster() -> None:
 
 
 async def test_a_worker_leaves_the_roster_or_expires(store: Store) -> None:
-    assert await store.roster.attend("anna", 60) == ["anna"]
-    assert await store.roster.attend("bert", 0.05) == ["bert", "anna"]
+    assert await store.roster.check_in("anna", 60) == ["anna"]
+    assert await store.roster.check_in("bert", 0.05) == ["bert", "anna"]
     await asyncio.sleep(0.06)
-    assert await store.roster.attend("anna", 60) == ["anna"]
+    assert await store.roster.check_in("anna", 60) == ["anna"]
     await store.roster.leave("anna")
-    assert await store.roster.attend("bert", 60) == ["bert"]
+    assert await store.roster.check_in("bert", 60) == ["bert"]
 
 
 async def test_a_roster_that_hangs_does_not_make_a_worker_late_at_the_others(
@@ -152,7 +152,7 @@ async def test_a_roster_that_hangs_does_not_make_a_worker_late_at_the_others(
         servers[1].freeze()
         try:
             async with asyncio.timeout(timing.worker.lifetime):
-                assert await group._attend() == {"anna"}
+                assert await group._check_in() == {"anna"}
         finally:
             servers[1].thaw()
 
@@ -176,7 +176,7 @@ async def test_a_node_that_hangs_or_is_down_stops_only_its_own_shards(
             store = list(shards)[number]
             assert not (await store.inbox.deliver(message_in(ids[number]))).new
             await store.workers.beat("anna", 60)
-            assert await store.roster.attend("anna", 60) == ["anna"]
+            assert await store.roster.check_in("anna", 60) == ["anna"]
 
     try:
         lost.server.freeze()

@@ -12,7 +12,7 @@ import redis
 from bot.errors import ConfigError, StoreUnavailable
 from bot.settings.addresses import Address, Host
 from bot.store import Store, open_store
-from bot.store.topology import Located
+from bot.store.topology import DiscoveredServer
 from bot.timing import StoreTiming
 from tests.ops.servers import run_tls_redis
 from tests.redis_topologies import (
@@ -48,7 +48,7 @@ def port_of(store: Store) -> int | None:
         return None
 
 
-class Searched(Located):
+class Searched(DiscoveredServer):
     """A server that is found where nothing listens, or not at all."""
 
     def __init__(self, *, found: bool) -> None:

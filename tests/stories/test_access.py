@@ -129,4 +129,4 @@ async def test_a_deactivated_account_has_no_rights(
         _, refusal = await world.replies("#general", root, 2)
         assert DEACTIVATED in refusal
         assert not await world.bot.people.is_admin(alice)
-        assert "alice" not in await world.bot.people.whom_to_ask()
+        assert "alice" not in await world.bot.people.admin_names()

@@ -49,7 +49,7 @@ async def post(
         return response.status, time.monotonic() - began
 
 
-async def test_twins_and_redeliveries_cause_one_turn(each_way_world: World) -> None:
+async def test_duplicate_events_and_redeliveries_cause_one_turn(each_way_world: World) -> None:
     world = each_way_world
     world.slack.faults.deliver_twice = True
     world.slack.faults.reverse_twins = True

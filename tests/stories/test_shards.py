@@ -93,7 +93,7 @@ async def test_a_shard_that_others_serve_is_left_after_its_last_turn(
 
     for group in shards.groups:  # with five others, each of two shards has three of six workers
         for number in range(5):
-            await group.stores[0].roster.attend(f"other-{number}", 60)
+            await group.stores[0].roster.check_in(f"other-{number}", 60)
 
     async def has_left() -> bool:
         return metrics.REGISTRY.get_sample_value("bot_shards_served") == 2

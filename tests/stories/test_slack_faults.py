@@ -55,7 +55,7 @@ def calls(world: World, method: str) -> Counter[str]:
 
 @pytest.mark.parametrize("mention_first", [True, False])
 @pytest.mark.parametrize("late", [0.0, 0.1])
-async def test_twins_in_any_order_late_or_twice_are_one_message(
+async def test_duplicate_events_in_any_order_late_or_twice_are_one_message(
     world: World, mention_first: bool, late: float
 ) -> None:
     world.slack.faults.deliver_twice = True

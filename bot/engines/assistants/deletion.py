@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from bot.engines.api import Api
 from bot.engines.assistants.lookup import NO_TEXT, metadata
-from bot.engines.conversations import demand_gone
+from bot.engines.conversations import check_deleted
 from bot.engines.items import text
 from bot.engines.retraction import MESSAGE_NOT_FOUND, find_place
 from bot.engines.runs import text_of_message
@@ -47,7 +47,7 @@ async def delete_thread(api: Api, thread_id: str) -> None:
     """Raises RunFailed if the thread still exists, whatever the server answered."""
     with suppress(ConversationGone):
         await api.delete("threads", thread_id)
-    await demand_gone(api, "threads", thread_id)
+    await check_deleted(api, "threads", thread_id)
 
 
 async def _delete_message(api: Api, *path: str) -> None:
@@ -57,4 +57,4 @@ async def _delete_message(api: Api, *path: str) -> None:
     except RunFailed as error:
         if error.reason != MESSAGE_NOT_FOUND:
             raise
-    await demand_gone(api, *path)
+    await check_deleted(api, *path)

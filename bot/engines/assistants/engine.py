@@ -195,7 +195,7 @@ class AssistantsEngine:
             yield await self._answers.with_calls(run, partial)
             return
         if partial.status == PAUSED:
-            partial.run = await self._excuse(run, fields(partial.run))
+            partial.run = await self._answer_unavailable_tools(run, fields(partial.run))
             async with following:
                 async for polled in following.polled():
                     if polled is not None:
@@ -287,7 +287,7 @@ class AssistantsEngine:
         path = ("threads", run.conversation_id, "runs", run.id)
         return with_id(await self._api.get(*path))
 
-    async def _excuse(self, run: Run, state: Item) -> Item:
+    async def _answer_unavailable_tools(self, run: Run, state: Item) -> Item:
         """Submit outputs for unavailable tools, so that the model continues without them."""
         outputs = [
             {"tool_call_id": call.id, "output": "error: this tool is not available"}

@@ -44,7 +44,7 @@ class Lookup:
         path, after = ("threads", conversation.id, "messages"), conversation.last_item_id
         if after:
             with suppress(RunFailed, ConversationGone):
-                return await self._api.all(*path, keep=_if_said, order="asc", after=after)
+                return await self._api.all(*path, keep=_if_from_user, order="asc", after=after)
         page = await self._api.get(*path, order="desc", limit=NEWEST_MESSAGES)
         return data(page)[::-1]
 
@@ -66,7 +66,7 @@ class Lookup:
         return newest if is_ours else None
 
 
-def _if_said(message: Json) -> Json | None:
+def _if_from_user(message: Json) -> Json | None:
     return message if message.get("role") == "user" else None
 
 

@@ -6,20 +6,20 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, SecretStr
 
 from bot.settings.problems import PLACEHOLDER
-from bot.settings.values import HttpUrl, is_blank, mistaken
+from bot.settings.values import HttpUrl, is_blank, wrong_token_hint
 
 
 def _check_bot_token(value: SecretStr) -> SecretStr:
     if is_blank(value.get_secret_value()):
         raise ValueError(PLACEHOLDER)
     if not value.get_secret_value().startswith("xoxb-"):
-        raise ValueError(f"is not a bot token: it must begin with xoxb-{mistaken(value)}")
+        raise ValueError(f"is not a bot token: it must begin with xoxb-{wrong_token_hint(value)}")
     return value
 
 
 def _check_app_token(value: SecretStr) -> SecretStr:
     if not value.get_secret_value().startswith("xapp-"):
-        hint = mistaken(value)
+        hint = wrong_token_hint(value)
         raise ValueError(f"is not an app-level token: it must begin with xapp-{hint}")
     return value
 

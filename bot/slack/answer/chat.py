@@ -88,7 +88,7 @@ class Chat:
                 await asyncio.sleep(self._timing.settling)
             else:
                 if strayed:
-                    await self._take_back_a_stray(ts, part)
+                    await self._delete_misplaced(ts, part)
                 return ts
         raise Retry("slack_post_uncertain")
 
@@ -110,7 +110,7 @@ class Chat:
         message = answer.get("message")
         return str(answer["ts"]), bool(message and not message.get("thread_ts"))
 
-    async def _take_back_a_stray(self, ts: str, part: int) -> None:
+    async def _delete_misplaced(self, ts: str, part: int) -> None:
         """Delete a reply that Slack put into the channel because the thread's root is gone.
 
         Looking up the root before every post would cost a rate-limited call. Instead we check

@@ -50,12 +50,12 @@ class Stop(LazyEvent):
         self.check: asyncio.Task[None] | None = None
 
     @property
-    def is_in_doubt(self) -> bool:
+    def is_being_checked(self) -> bool:
         """Whether a person has asked for it, and the check is under way."""
         return self.check is not None and not self.check.done()
 
     async def decided(self) -> bool:
         """Whether it is set, once a check under way has decided it."""
-        if self.check is not None and self.is_in_doubt:
+        if self.check is not None and self.is_being_checked:
             await asyncio.wait([self.check], timeout=DECIDE_SECONDS)
         return self.is_set()

@@ -17,7 +17,7 @@ from bot.slack.answer.alarm import Alarm
 from bot.slack.answer.cards import status_of
 from bot.slack.answer.edited import EditedMessage
 from bot.slack.answer.lazy_event import Stop
-from bot.slack.answer.outlet import Full, GrowingMessage, Outlet
+from bot.slack.answer.outlet import AnswerFull, GrowingMessage, Outlet
 from bot.slack.answer.pages import Pages
 from bot.slack.answer.posted import FoundAnswer
 from bot.slack.answer.refusals import MessageTooLarge
@@ -36,7 +36,7 @@ ANSWERS_NAMED = 100
 GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
 
 
-class Live:
+class LiveAnswer:
     """The messages of one answer, from the first words to the last.
 
     `streams`: whether to try streaming. No further part is posted once `interrupted` is set, or
@@ -157,7 +157,7 @@ class Live:
             self._leave_stream(error.reason)
         except SlackApiError as error:
             self._leave_stream(error_code(error))
-        except (MessageTooLarge, Full):
+        except (MessageTooLarge, AnswerFull):
             self._can_grow = False  # what is shown stays; `finish` finds a size that Slack accepts
         return message.pause
 

@@ -16,7 +16,7 @@ from bot.store.steps import CARDS
 from bot.timing import AnswerTiming
 
 
-class Full(Exception):
+class AnswerFull(Exception):
     """All messages that an answer may have are shown; what follows may not be shown at all."""
 
 
@@ -41,9 +41,9 @@ class Outlet:
     """The card with the reasoning of the complete answer, if people are to see it."""
 
     def check_room(self) -> None:
-        """Raise Full if no further message may be begun."""
+        """Raise AnswerFull if no further message may be begun."""
         if len(self.drafts.shown) >= self.messages:
-            raise Full
+            raise AnswerFull
 
     def reasoning_card(self, part: int) -> list[dict[str, Any]]:
         """The card above an answer that was not streamed, which shows no other cards."""

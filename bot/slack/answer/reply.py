@@ -20,7 +20,7 @@ from bot.slack.answer.cards import with_reasoning
 from bot.slack.answer.chat import Chat
 from bot.slack.answer.drafts import Drafts
 from bot.slack.answer.lazy_event import Stop
-from bot.slack.answer.live import Live
+from bot.slack.answer.live import LiveAnswer
 from bot.slack.answer.outlet import Outlet
 from bot.slack.answer.posted import METADATA_EVENT, FoundAnswer
 from bot.slack.answer.previous import PreviousAnswers
@@ -94,7 +94,9 @@ class Replies:
         """
         return OpenReply(*self._parts(turn, message, stop or Stop()))
 
-    def _parts(self, turn: Turn, message: Message, stop: Stop) -> tuple[Status, Live, "Reply"]:
+    def _parts(
+        self, turn: Turn, message: Message, stop: Stop
+    ) -> tuple[Status, LiveAnswer, "Reply"]:
         """The status of a reply, its growing messages, and the reply itself."""
         thread, timing = message.thread, self._timing
         scale, workspace = timing.rate_limit_scale, message.user_team_id
@@ -118,7 +120,7 @@ class Replies:
         outlet = Outlet(
             turn, chat, limits, self._refused, status, drafts, timing, messages=self._messages
         )
-        live = Live(outlet, stop, streams=streams)
+        live = LiveAnswer(outlet, stop, streams=streams)
         reply = Reply(
             turn,
             live,
@@ -152,7 +154,7 @@ class OpenReply:
 
     __slots__ = ("_live", "_reply", "_status")
 
-    def __init__(self, status: Status, live: Live, reply: "Reply") -> None:
+    def __init__(self, status: Status, live: LiveAnswer, reply: "Reply") -> None:
         self._status, self._live, self._reply = status, live, reply
 
     async def __aenter__(self) -> "Reply":
@@ -187,7 +189,7 @@ class Reply:
     def __init__(
         self,
         turn: Turn,
-        live: Live,
+        live: LiveAnswer,
         *,
         message: Message,
         post_ephemeral: Callable[[Message, str], Awaitable[bool]],

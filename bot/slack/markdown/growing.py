@@ -52,12 +52,12 @@ class Visible:
 
     def of(self, text: str) -> str:
         """The part of `clean(text)` that later text cannot change, sanitized for Slack."""
-        if not self._is_little_new(text):
+        if not self._has_little_new_text(text):
             self._text, self._result = text, self._of(text)
         self._length = len(text)
         return self._result
 
-    def _is_little_new(self, text: str) -> bool:
+    def _has_little_new_text(self, text: str) -> bool:
         """Whether too little was added to a long unfinished block to read it again."""
         unread = len(self._text) - self._reasoned - len(self._read)
         new = len(text) - len(self._text)
@@ -167,7 +167,7 @@ class GrowingAnswer:
         if not final and self._flows and self._sent and self._is_far_from_full(text):
             yield self._flow(text)
             return
-        if not final and self._is_little_new(text):
+        if not final and self._has_little_new_text(text):
             return
         splitter, before = self._splitter(text)
         while (start := self.starts[-1]) < len(text):
@@ -186,7 +186,7 @@ class GrowingAnswer:
             self.starts.append(part.end)
             self._sent = ""
 
-    def _is_little_new(self, text: str) -> bool:
+    def _has_little_new_text(self, text: str) -> bool:
         """Whether too little was added to a block of several messages to read it again."""
         unread, new = len(text) - self._base, len(text) - len(self._shown)
         return unread > 2 * LIMIT and new < unread // (2 * _SHARE)

@@ -193,7 +193,7 @@ def _autolink(raw: str) -> str:
 def _link(text: str, piece: Piece, raw: str) -> str:
     """One end of a link: `[` or `](url)`. Links without a usable target are reduced to their
     text."""
-    if _leads_nowhere(piece.url) or (piece.image and piece.inside):
+    if _has_no_target(piece.url) or (piece.image and piece.inside):
         return ""
     if not _ALLOWED.match(piece.url):
         return "" if piece.kind is Inline.OPEN else _unlinked(text, piece)
@@ -206,7 +206,7 @@ def _link(text: str, piece: Piece, raw: str) -> str:
     return f"{label}]({destination(piece.url)}{title})"
 
 
-def _leads_nowhere(url: str) -> bool:
+def _has_no_target(url: str) -> bool:
     return url.lower().startswith(("sandbox:", "data:", "#")) or not url
 
 

@@ -199,7 +199,7 @@ class Splitter:
         line, above = self._outline.lines[number], self._outline.lines[last]
         if line.kind is LineKind.CODE:
             return _POOR if above.kind is LineKind.OPENER else _BLANK if above.blank else _LINE
-        if line.kind is LineKind.CLOSER or _heads(above, line):
+        if line.kind is LineKind.CLOSER or _is_heading_of(above, line):
             return _POOR
         if line.kind is LineKind.HEADER and number > line.first:
             return _NEVER
@@ -260,7 +260,7 @@ class Splitter:
         return 0, broken
 
 
-def _heads(above: Line, line: Line) -> bool:
+def _is_heading_of(above: Line, line: Line) -> bool:
     """Whether the line above is a heading over this one, and not in a list or quote that ended."""
     inside = line.lists >= above.lists and line.quotes >= above.quotes
     return above.kind is LineKind.HEADING and inside

@@ -39,7 +39,7 @@ class AnswerButtons:
     def register(self, app: AsyncApp) -> None:
         """Register the listeners."""
         app.action(FEEDBACK)(self.voted)
-        app.action(ADD_NOTE)(self.wants_to_add_a_note)
+        app.action(ADD_NOTE)(self.open_note_form)
         app.view(NOTE_VIEW)(self.noted)
         app.action(AGAIN)(self.answer_again)
         app.action(STOP)(self.stop)
@@ -68,7 +68,7 @@ class AnswerButtons:
                 self._store, client, feedback.thread, feedback.user_id, texts.THANKS, blocks
             )
 
-    async def wants_to_add_a_note(
+    async def open_note_form(
         self,
         ack: AsyncAck,
         action: Payload,

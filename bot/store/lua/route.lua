@@ -101,7 +101,7 @@ local function is_older_than_our_data()
   return root < (number(pulse, redis.call('HGET', pulse, 'born')) or math.huge)
 end
 
--- The mark `bare` means that the message came without files: its twin may bring them.
+-- The mark `bare` means that the message came without files: its second event may bring them.
 local function deliver(at, author, text, keys)
   store_message(place, author, at, text, keys, seen_seconds, has_files(text) and '' or BARE)
 end

@@ -1,4 +1,4 @@
-"""Slack delivers a mention twice: its twin needs no second call of Redis in the same process."""
+"""Slack delivers a mention twice: in the same process, the second event needs no call of Redis."""
 
 import asyncio
 from dataclasses import replace
@@ -7,7 +7,7 @@ import pytest
 
 from bot.errors import StoreUnavailable
 from bot.models import File, Message
-from bot.store import Store, twins
+from bot.store import Store, duplicate_mentions
 from tests.store.builders import message, take_one
 
 MENTION = message("1.0")
@@ -23,7 +23,7 @@ async def calls_of_scripts(store: Store) -> int:
     return int(stats.get("cmdstat_evalsha", {"calls": 0})["calls"])
 
 
-async def test_twins_at_the_same_moment_are_one_message(store: Store) -> None:
+async def test_two_events_at_the_same_moment_are_one_message(store: Store) -> None:
     await route(store, message("0.5"))  # loads the script
     before = await calls_of_scripts(store)
     verdicts = await asyncio.gather(*(route(store, said) for said in (MENTION, TWIN)))
@@ -31,14 +31,14 @@ async def test_twins_at_the_same_moment_are_one_message(store: Store) -> None:
     assert await calls_of_scripts(store) == before + 1
 
 
-async def test_a_twin_with_files_adds_them(store: Store) -> None:
+async def test_a_second_event_with_files_adds_them(store: Store) -> None:
     assert await route(store, MENTION) == "new"
     file = File("F1", "a.txt", "text/plain", 5, "http://slack.test/a")
     assert await route(store, replace(TWIN, files=(file,))) == "seen"
     assert (await take_one(store)).messages[0].files == (file,)
 
 
-async def test_a_twin_is_stored_where_the_first_was_not(
+async def test_the_second_event_is_stored_where_the_first_was_not(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, failed = store.connection.run, asyncio.Event()
@@ -62,11 +62,11 @@ async def test_what_was_stored_some_time_ago_is_looked_up(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert await route(store, MENTION) == "new"
-    monkeypatch.setattr(twins, "SECONDS", 0.0)
+    monkeypatch.setattr(duplicate_mentions, "SECONDS", 0.0)
     await store.redis.flushdb()
     assert await route(store, TWIN) == "new"
     monkeypatch.undo()
-    for number in range(2, 2 + twins.MOST):
+    for number in range(2, 2 + duplicate_mentions.MOST):
         assert await route(store, message(f"{number}.0")) == "new"
     await store.redis.flushdb()
     assert await route(store, MENTION) == "new"

@@ -21,20 +21,20 @@ class _Stored:
     done: "asyncio.Future[bool]"
 
 
-class Twins:
+class DuplicateMentions:
     """The newest messages of this process, each with whether it was stored.
 
-    Slack sends a mention as `message` and as `app_mention`, often at the same moment. A twin is
+    Slack sends a mention as `message` and as `app_mention`, often at the same moment. The second is
     acknowledged once the first of the two is stored, without another call of Redis.
     """
 
     def __init__(self) -> None:
         self._stored: dict[tuple[str, str], _Stored] = {}
 
-    async def know(self, message: Message) -> bool:
+    async def was_stored(self, message: Message) -> bool:
         """Whether the same message was stored a moment ago; waits for one that is being stored."""
         found = self._stored.get(_key(message))
-        if found is None or found.message != _said(message):
+        if found is None or found.message != _content(message):
             return False
         return time.monotonic() - found.at < SECONDS and await asyncio.shield(found.done)
 
@@ -44,7 +44,7 @@ class Twins:
         """The result of `work`, which stores a message; `is_stored` says whether it did."""
         done = asyncio.get_running_loop().create_future()
         self._stored.pop(_key(message), None)
-        self._stored[_key(message)] = _Stored(_said(message), time.monotonic(), done)
+        self._stored[_key(message)] = _Stored(_content(message), time.monotonic(), done)
         if len(self._stored) > MOST:
             del self._stored[next(iter(self._stored))]
         try:
@@ -60,5 +60,5 @@ def _key(message: Message) -> tuple[str, str]:
     return message.thread.key, message.ts
 
 
-def _said(message: Message) -> Message:
+def _content(message: Message) -> Message:
     return replace(message, event_id="", trace="", action_token="")
