@@ -69,8 +69,9 @@ class BotProcess:
             await asyncio.sleep(0.05)
 
     def logged(self, event: str) -> list[dict[str, Any]]:
-        """The lines of its log about an event."""
-        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        """The lines of its log about an event, without one that is being written."""
+        text = self.log.read_text() if self.log.exists() else ""
+        lines = text.rpartition("\n")[0].splitlines()
         told = [json.loads(line) for line in lines if line.startswith("{") and event in line]
         return [line for line in told if line.get("event") == event]
 

@@ -18,7 +18,7 @@ async def test_a_deploy_under_traffic_neither_loses_nor_duplicates_messages(tmp_
     async with open_deployment(tmp_path) as deployment:
         deployment.fake.answer = chatty(0, seconds=(0.5, 4), long=0)
         old_web, old_worker = await deployment.start("web", "worker")
-        talking = asyncio.create_task(talk(deployment, deployment.new_channels(5), 60))
+        talking = asyncio.create_task(talk(deployment, deployment.new_channels(5), 600))
         await wait_until(lambda: _has_answered(old_worker))
         [new_worker] = await deployment.start("worker")
         seconds = await asyncio.gather(old_web.leave(), old_worker.leave())

@@ -51,7 +51,7 @@ async def test_old_and_new_processes_answer_each_message_once(
             await process.start()
         for process in started:
             await process.ready()
-        talking = asyncio.create_task(talk(deployment, deployment.new_channels(4), 60))
+        talking = asyncio.create_task(talk(deployment, deployment.new_channels(4), 600))
         await asyncio.gather(answers(first), answers(second))
         await second.kill()
         deployment.slack.events_url = f"http://127.0.0.1:{port}/slack/events"
@@ -75,4 +75,4 @@ async def answers(worker: BotProcess) -> None:
     async def has_answered() -> bool:
         return len(worker.logged("turn_answered")) > 2
 
-    await wait_until(has_answered, 60)
+    await wait_until(has_answered)

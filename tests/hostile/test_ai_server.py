@@ -204,7 +204,7 @@ async def test_no_body_exhausts_memory_or_time(
 async def test_a_wide_text_does_not_exhaust_memory(fake: FakeOpenAI) -> None:
     async with (
         open_liar(once(JSON + WIDE)) as url,
-        open_responses_on(fake, QUICK, openai_base_url=url, bot_streaming=False) as engine,
+        open_responses_on(fake, FAST, openai_base_url=url, bot_streaming=False) as engine,
         bounded(),
     ):
         with pytest.raises(RunFailed, match="answer_too_large"):
@@ -248,7 +248,7 @@ async def test_no_stream_of_chat_completions_exhausts_memory_or_time(
 ) -> None:
     async with (
         open_liar(endless(EVENTS, chunk * 20)) as url,
-        open_responses_on(fake, QUICK, openai_base_url=url) as engine,
+        open_responses_on(fake, FAST, openai_base_url=url) as engine,
         bounded(),
     ):
         engine.replay._dialects = (engine.replay.chat,)
@@ -266,7 +266,7 @@ async def test_no_stream_of_assistants_exhausts_memory_or_time(fake: FakeOpenAI)
     block = WORD.replace(b"data:", b"event: thread.message.delta\ndata:") * 20
     async with (
         open_liar(endless(EVENTS + RUN, block)) as url,
-        open_assistants_on(fake, QUICK, openai_base_url=url) as engine,
+        open_assistants_on(fake, FAST, openai_base_url=url) as engine,
         bounded(),
     ):
         message = said("hello")
@@ -280,8 +280,8 @@ async def test_no_stream_of_assistants_exhausts_memory_or_time(fake: FakeOpenAI)
 async def test_no_file_exhausts_memory(fake: FakeOpenAI, container: str) -> None:
     async with (
         open_liar(endless(head("application/octet-stream"), BLOCK)) as url,
-        open_assistants_on(fake, QUICK, openai_base_url=url) as assistants,
-        open_responses_on(fake, QUICK, openai_base_url=url) as responses,
+        open_assistants_on(fake, FAST, openai_base_url=url) as assistants,
+        open_responses_on(fake, FAST, openai_base_url=url) as responses,
         bounded(),
     ):
         engine: Any = responses if container else assistants

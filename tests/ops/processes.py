@@ -39,8 +39,8 @@ class Process:
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        """Its log, line by line; fails if a line is not JSON."""
-        return [json.loads(line) for line in self.log.decode().splitlines()]
+        """Its log, line by line, as far as lines are complete; fails if one is not JSON."""
+        return [json.loads(line) for line in self.log.rpartition(b"\n")[0].splitlines()]
 
     async def get(self, path: str, **headers: str) -> tuple[int, str]:
         """Send it a request over HTTP."""
