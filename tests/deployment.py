@@ -25,7 +25,7 @@ from bot.timing import SlackTiming, Timing
 from local_slack.distribution import Distribution, open_distribution
 from local_slack.local_slack import LocalSlack
 from tests.fakes.openai import FakeOpenAI, open_fake_openai
-from tests.world import BASE_TIMING, PATIENCE, words
+from tests.world import ACK_SECONDS, BASE_TIMING, PATIENCE, words
 
 PUBLIC_URL = "http://bot.test"
 CALLBACK = PUBLIC_URL + CALLBACK_PATH
@@ -140,6 +140,8 @@ async def open_deployment(
                 scopes=SCOPES,
                 commands=[command.name for command in all_commands()],
                 time_factor=0.02,
+                patience=PATIENCE,
+                ack_seconds=ACK_SECONDS,
             )
         )
         options: dict[str, Any] = {

@@ -17,7 +17,7 @@ from bot.__main__ import main as program
 from local_slack.server import open_workspace
 from tests.fakes.openai import held, open_fake_openai
 from tests.ports import free_port
-from tests.world import wait_until, words
+from tests.world import ACK_SECONDS, wait_until, words
 
 PROGRAM_SECONDS = 120
 """How long a program may take: importing all takes seconds, on a loaded machine many."""
@@ -75,7 +75,7 @@ async def test_web_and_worker_share_the_work_and_hand_it_over(
     redis_url: str, tmp_path: Path
 ) -> None:
     web_port, worker_port = free_port(), free_port()
-    async with open_fake_openai() as fake, open_workspace() as slack:
+    async with open_fake_openai() as fake, open_workspace(ack_seconds=ACK_SECONDS) as slack:
         slack.events_url = f"http://127.0.0.1:{web_port}/slack/events"
         common = {
             "SLACK_BOT_TOKEN": slack.bot_token,

@@ -21,7 +21,7 @@ async def open_socket(slack: LocalSlack, session: aiohttp.ClientSession) -> Any:
 
 async def test_an_unacknowledged_envelope_is_sent_again() -> None:
     async with (
-        open_workspace(events=["message.channels"], time_factor=0.01, ack_seconds=0.1) as slack,
+        open_workspace(events=["message.channels"], time_factor=0.01, ack_seconds=1) as slack,
         aiohttp.ClientSession() as session,
     ):
         socket, hello = await open_socket(slack, session)

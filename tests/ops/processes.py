@@ -22,7 +22,7 @@ from local_slack.local_slack import LocalSlack
 from local_slack.server import open_workspace
 from tests.fakes.openai import FakeOpenAI, open_fake_openai
 from tests.ports import free_port
-from tests.world import PATIENCE, wait_until
+from tests.world import ACK_SECONDS, PATIENCE, wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 STOP_SECONDS = 30.0
@@ -100,6 +100,7 @@ async def open_site(redis_url: str, *, socket_mode: bool = True) -> AsyncIterato
                 scopes=SCOPES,
                 commands=[command.name for command in COMMANDS],
                 time_factor=0.02,
+                ack_seconds=ACK_SECONDS,
             )
         )
         environment = {
