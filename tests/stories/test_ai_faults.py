@@ -188,15 +188,18 @@ async def test_the_conversation_continues_once_there_is_quota_again(ai_world: Wo
     assert (await world.replies("#general", root, 2))[1].endswith("two")
 
 
+CALLS = [(engine, path) for engine in RUNS for path in ("run", "conversation")]
+CALLS.append(("assistants", "message"))  # elsewhere, messages travel with the run
+LOOKS = [(engine, "look") for engine in RUNS]
+
+
 @pytest.mark.parametrize("kind", ["server_error", "overloaded", "bad_gateway", "drop_before"])
-@pytest.mark.parametrize("path", ["run", "message", "conversation", "look"])
+@pytest.mark.parametrize(("ai_world", "path"), CALLS + LOOKS, indirect=["ai_world"])
 async def test_a_fault_before_the_effect_of_any_call_is_recovered(
     ai_world: World, kind: FaultKind, path: str
 ) -> None:
     world = ai_world
     engine = world.settings.bot_engine
-    if path == "message" and engine == "responses":
-        pytest.skip("messages travel with the run")
     world.fake.answer = [held("the answer")]
     if path == "look":
         world.fake.fault(kind, "GET", times=3)
@@ -215,15 +218,13 @@ async def test_a_fault_before_the_effect_of_any_call_is_recovered(
 
 @pytest.mark.parametrize("timing", [SHORT_REQUESTS])
 @pytest.mark.parametrize("kind", ["drop_after", "hang_after"])
-@pytest.mark.parametrize("path", ["run", "message", "conversation"])
+@pytest.mark.parametrize(("ai_world", "path"), CALLS, indirect=["ai_world"])
 async def test_a_fault_after_the_effect_of_any_call_repeats_nothing(
     ai_world: World, path: str, kind: FaultKind
 ) -> None:
     """The server does what it was asked, but the response is lost: the effect is looked up."""
     world = ai_world
     engine = world.settings.bot_engine
-    if path == "message" and engine == "responses":
-        pytest.skip("messages travel with the run")
     where = {"run": RUNS, "message": MESSAGES, "conversation": CONVERSATIONS}[path][engine]
     world.fake.answer = [held("the answer")]
     world.fake.fault(kind, "POST", where)

@@ -198,12 +198,8 @@ async def test_help_says_what_the_bot_can_do(world: World) -> None:
     assert "mention me in a channel" in answer.text
 
 
-@pytest.mark.parametrize("engine_fixture", ["any_world"])
-async def test_a_reset_while_a_run_is_active_cancels_it(
-    engine_fixture: str, request: pytest.FixtureRequest, any_world: World
-) -> None:
-    if any_world.settings.bot_engine == "echo":
-        pytest.skip("the echo engine's runs are over before anybody can stop them")
+@pytest.mark.parametrize("any_world", ["responses", "assistants"], indirect=True)
+async def test_a_reset_while_a_run_is_active_cancels_it(any_world: World) -> None:
     any_world.fake.answer = [held("never to be seen")]
     alice = any_world.slack.user("alice")
     root = await alice.says("#general", "@bot think long")
