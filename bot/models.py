@@ -5,7 +5,7 @@ Frozen data only. `encode` and `decode` are the only way in which they are store
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any, Final, Literal, TypeVar
 
 from pydantic import TypeAdapter
@@ -189,6 +189,13 @@ class Usage:
     estimated: int = 0
     """How many of these are estimated from the length of the texts, because the server reported
     none."""
+
+
+def add_usage(first: Usage | None, second: Usage | None) -> Usage | None:
+    """The sum of two usages; None if neither is known."""
+    if first is None or second is None:
+        return first or second
+    return Usage(*(a + b for a, b in zip(astuple(first), astuple(second), strict=True)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from bot.timing import Timing
 from bot.tools.accounts import Accounts
 from bot.tools.toolbox import Toolbox
 from bot.turn.background import BackgroundTasks
+from bot.turn.charges import Charges
 from bot.turn.connecting import Connecting
 from bot.turn.gate import Gate
 from bot.turn.limits import Limits
@@ -68,6 +69,7 @@ class Shared:
             rights=rights,
             gate=Gate(store, rights, limits, settings, self.dlp),
             limits=limits,
+            charges=Charges(store, settings, self.prices, limits.reserving),
             throttle=throttle,
             background=self.background,
             toolbox=self.toolbox,

@@ -14,7 +14,8 @@ from bot.tools.toolbox import Offer
 from bot.turn.batch import Request, account_owner
 from bot.turn.calling import Calling
 from bot.turn.conversation import converse, start_over
-from bot.turn.files_in import FileFallback, load_files
+from bot.turn.file_fallback import FileFallback
+from bot.turn.files_in import load_files
 from bot.turn.files_out import attach, fetch
 from bot.turn.interrupt import Interrupt
 from bot.turn.reordering import is_restarted

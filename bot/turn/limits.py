@@ -1,19 +1,15 @@
-"""Checks the limits before a run, and divides the usage of a turn among its authors."""
+"""Checks the limits of people and channels before a run."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from bot.engines.estimate import text_tokens
-from bot.models import Answer, Message, Run, Update, Usage
+from bot.models import Message, Usage
 from bot.settings import Settings
 from bot.settings.prices import Price, microdollars
-from bot.store import Claim, Store, Turn
-from bot.store.steps import REORDERED, SUMMARY_USAGE, Step
-from bot.store.usage import Charge, UsageScope, day_of
+from bot.store import Store, Turn
+from bot.store.usage import UsageScope, day_of
 from bot.texts import limits as texts
-from bot.turn.rounds_so_far import add_usage
 
 WARN_AT = 0.8
 MIN_TOKENS = 1000
@@ -76,53 +72,9 @@ class Limits:
         self._settings = settings
         self._prices = prices
         self._clock = clock
-
-    def charges(self, turn: Turn, answer: Answer, messages: Sequence[Message]) -> list[Charge]:
-        """What the authors of `messages` are charged for an answer.
-
-        Each author is charged in proportion to their messages; the last one counts the turn. A
-        charge that an earlier version made in the middle of the turn is left out.
-        """
-        used = answer.usage or _estimate(turn, answer)
-        usage = add_usage(used, turn.recall(SUMMARY_USAGE))
-        if reordered := turn.recall(REORDERED):
-            usage = add_usage(usage, reordered.usage)
-        if usage is None:
-            return []
-        charges = self._charges(usage, answer.model, messages)
-        return [charge for charge in charges if turn.recall(Step(charge.mark, bool)) is None]
-
-    async def charge(
-        self, claim: Claim, usage: Usage, model: str, messages: Sequence[Message]
-    ) -> None:
-        """Charge the authors of `messages` for a run that outlived its turn."""
-        for each in self._charges(usage, model, messages):
-            await self._store.spending.account(
-                claim,
-                each.user_id,
-                each.usage,
-                each.microdollars,
-                is_first=each.is_first,
-                is_late=True,
-            )
-
-    def _charges(self, usage: Usage, model: str, messages: Sequence[Message]) -> list[Charge]:
-        cost = microdollars(self._prices, model or self._settings.openai_model, usage) or 0
-        shares = _shares((*astuple(usage), cost), _counts(messages))
-        return [
-            Charge(user_id, Usage(*tokens), microcost, user_id == messages[-1].user_id)
-            for user_id, (*tokens, microcost) in shares.items()
-        ]
-
-    def reserved(self, messages: Sequence[Message]) -> list[str]:
-        """The keys of the reservations of a turn, which end with it."""
-        thread = messages[0].thread
-        whose: list[tuple[UsageScope, str]] = []
-        if self._reserves("person"):
-            whose += [("person", user_id) for user_id in {m.user_id for m in messages}]
-        if self._reserves("channel"):
-            whose.append(("channel", thread.channel_id))
-        return [self._store.keys.reserved(thread.team_id, *each) for each in whose]
+        scopes: tuple[UsageScope, ...] = ("person", "channel")
+        self.reserving = frozenset(filter(self._reserves, scopes))
+        """Where a turn reserves what it may use, until it is settled."""
 
     async def admit(self, turn_id: str, messages: Sequence[Message]) -> LimitVerdict:
         """Check and count a run against the limits of all authors and of the channel.
@@ -145,7 +97,7 @@ class Limits:
         allowed, note = await self._check(account, turn_id, characters)
         if allowed:
             return LimitVerdict(frozenset(within), (*notes, *([note] if note else [])))
-        if self._reserves("person"):
+        if "person" in self.reserving:
             whose: list[tuple[UsageScope, str]] = [("person", user_id) for user_id in within]
             await self._store.spending.release(turn_id, team_id, whose)
         return LimitVerdict(frozenset(), (*notes, note))
@@ -174,7 +126,7 @@ class Limits:
         """Whether a run may start, and the notes for people."""
         limits = await self._count_request(account)
         granted = True
-        if self._reserves(account.scope) and not any(limit.is_reached for limit in limits):
+        if account.scope in self.reserving and not any(limit.is_reached for limit in limits):
             granted, more = await self._reserve(account, turn_id, characters)
             limits += more
         for limit in limits:
@@ -263,43 +215,6 @@ class Limits:
         day = datetime.fromtimestamp(limit.renewal, UTC).strftime("on %d %B %Y, %H:%M UTC, ")
         when = f"{day if left > 3600 else ''}in {texts.span(left)}"
         return texts.reached(texts.owner(limit.scope), limit.shown, when)
-
-
-def used(turn: Turn, update: Update, run: Run) -> Usage | None:
-    """The usage of a run that was cancelled because the turn began again."""
-    return update.usage or _estimate(turn, Answer(update.text, run_id=run.id))
-
-
-def _estimate(turn: Turn, answer: Answer) -> Usage | None:
-    """An estimate for a run whose server reports no usage; None if there was no run.
-
-    Earlier exchanges of the conversation count as long as this one.
-    """
-    if not answer.run_id:
-        return None
-    asked = text_tokens(*(message.text for message in turn.claim.messages))
-    written = text_tokens(answer.text)
-    conversation = turn.claim.conversation
-    before = (asked + written) * (conversation.messages if conversation else 0)
-    total = asked + before + written
-    return Usage(input_tokens=asked + before, output_tokens=written, estimated=total)
-
-
-def _counts(messages: Sequence[Message]) -> dict[str, int]:
-    """How many messages each author wrote; the author of the last one comes last."""
-    counts = Counter(message.user_id for message in messages)
-    asker = messages[-1].user_id
-    return {**{who: count for who, count in counts.items() if who != asker}, asker: counts[asker]}
-
-
-def _shares(amounts: Sequence[int], counts: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
-    """Each amount divided in proportion to the counts; the last one gets the remainder."""
-    *others, last = counts
-    total = sum(counts.values())
-    shares = {who: tuple(amount * counts[who] // total for amount in amounts) for who in others}
-    taken = [sum(column) for column in zip(*shares.values(), strict=True)] or [0] * len(amounts)
-    shares[last] = tuple(amount - part for amount, part in zip(amounts, taken, strict=True))
-    return shares
 
 
 def _warning(limit: _Limit) -> str:

@@ -63,8 +63,8 @@ async def record(
         external=content.is_present,
         sources=content.sources,
         owed=() if services.engine.appends else owed(turn, request, answer, given.messages),
-        charges=services.limits.charges(turn, answer, questions),
-        reserved=services.limits.reserved(questions),
+        charges=services.charges.of(turn, answer, questions),
+        reserved=services.charges.reserved(questions),
         answer_ts=rated_ts,
     )
     await delete_unkept(turn, services, progress)

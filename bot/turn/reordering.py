@@ -8,13 +8,13 @@ arrive after their message. What arrives later is answered by the next turn.
 
 from bot.engines import Engine
 from bot.errors import OutOfOrder
-from bot.models import Usage, encode
+from bot.models import Usage, add_usage, encode
 from bot.store import steps
 from bot.store.journal import Turn, Turns
 from bot.store.step_values import Admission, Reordered
 from bot.store.steps import Generation
 from bot.telemetry.log import log
-from bot.turn.rounds_so_far import add_usage, rounds_of
+from bot.turn.rounds_so_far import rounds_of
 
 MOST_TIMES = 5
 """How often a turn begins again. Messages that arrive even later are answered by the next turn."""

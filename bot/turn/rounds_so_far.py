@@ -1,11 +1,11 @@
 """The rounds of a turn in its journal: the calls, their outcomes, their usage."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import count, takewhile
 
 from bot.calls import FunctionCall, FunctionOutput, HostedCall
-from bot.models import Run, Usage
+from bot.models import Run, Usage, add_usage
 from bot.store import steps
 from bot.store.journal import Turn
 from bot.store.step_values import Asked, Called
@@ -84,13 +84,6 @@ def usage_of_rounds(turn: Turn) -> Usage | None:
     for each in rounds_of(turn):
         used = add_usage(used, each.asked.usage)
     return used
-
-
-def add_usage(first: Usage | None, second: Usage | None) -> Usage | None:
-    """The sum of two usages; None if neither is known."""
-    if first is None or second is None:
-        return first or second
-    return Usage(*(a + b for a, b in zip(astuple(first), astuple(second), strict=True)))
 
 
 def earlier_outputs(turn: Turn, generation: Generation) -> tuple[FunctionOutput, ...]:

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 
 from bot.engines import Engine, RunRequest
 from bot.errors import NOTHING_SENT, OutOfOrder, RateLimited, RunFailed
-from bot.models import TERMINAL, Run, Update, Usage
+from bot.models import TERMINAL, Answer, Run, Update, Usage
 from bot.store.journal import Paused, Turn
 from bot.store.steps import WAITS, Step
 from bot.telemetry import metrics, trace
 from bot.telemetry.log import log
+from bot.turn.charges import estimate
 from bot.turn.interrupt import Interrupt
-from bot.turn.limits import used
 from bot.turn.services import Services
 from bot.turn.stopping import cancelled_by, leave_run
 from bot.turn.story import Story
@@ -51,7 +51,8 @@ class Runner:
                 raise OutOfOrder(error.usage, error.model) from error
             raise
         if self.interrupt.begins_again and update.status == "cancelled":
-            raise OutOfOrder(used(self.turn, update, run), update.model)
+            used = update.usage or estimate(self.turn, Answer(update.text, run_id=run.id))
+            raise OutOfOrder(used, update.model)
         return run, update
 
     async def _start(self, run_request: RunRequest, step: Step[Run]) -> Run | None:

@@ -18,6 +18,7 @@ from bot.store import Store
 from bot.store.workspace_settings import WorkspaceSettings
 from bot.tools.toolbox import Toolbox
 from bot.turn.background import BackgroundTasks
+from bot.turn.charges import Charges
 from bot.turn.connecting import Connecting
 from bot.turn.gate import Gate
 from bot.turn.limits import Limits
@@ -42,6 +43,7 @@ class Services:
     rights: Rights
     gate: Gate
     limits: Limits
+    charges: Charges
     throttle: Throttle
     background: BackgroundTasks
     toolbox: Toolbox

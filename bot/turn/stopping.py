@@ -109,5 +109,5 @@ async def _finish(
     except BotError as error:
         log.warning("stopped_run_not_followed", run=run.id, error=str(error)[:100])
     if usage is not None and usage != Usage():
-        await services.limits.charge(turn.claim, usage, model, messages)
+        await services.charges.charge_late(turn.claim, usage, model, messages)
     log.info("stopped_run_ended", run=run.id, thread=turn.claim.thread.key)

@@ -11,7 +11,7 @@ from bot.errors import RunFailed
 from bot.jobs.forget import delete_now
 from bot.jobs.results import Results
 from bot.jobs.run import run_jobs
-from bot.models import JOB, Answer, Conversation, Message, well_formed
+from bot.models import JOB, Answer, Conversation, Message, add_usage, well_formed
 from bot.slack.answer.reply import Reply
 from bot.store import steps
 from bot.store.hold import record_deletion
@@ -39,7 +39,7 @@ from bot.turn.found import find_answers, settle_found
 from bot.turn.interrupt import Interrupt
 from bot.turn.record import record
 from bot.turn.retraction import retract
-from bot.turn.rounds_so_far import Progress, add_usage, progress_of
+from bot.turn.rounds_so_far import Progress, progress_of
 from bot.turn.services import Services
 from bot.turn.suspension import close_cards
 from bot.turn.unkept import abandon_unkept

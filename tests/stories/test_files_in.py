@@ -13,7 +13,7 @@ from bot.media import Attachment
 from bot.slack.files import MOST_BYTES, Files
 from bot.slack.shared_files import parse_files
 from bot.texts.files import ELSEWHERE, NO_SCOPE, TOO_LARGE, UNHEARD, UNREADABLE
-from bot.turn.files_in import _attempts
+from bot.turn.file_fallback import _attempts
 from local_slack.workspace.shapes import file_json
 from tests.world import World, network_engine, open_world
 
