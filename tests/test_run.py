@@ -10,8 +10,12 @@ import pytest
 from bot.engines import RunRequest
 from bot.errors import RunFailed
 from bot.models import Conversation, Message, Run, RunOptions, Thread, Update
+from bot.store.steps import Generation
+from bot.tools.toolbox import NO_TOOLS
+from bot.turn.batch import Request
+from bot.turn.follow import follow
 from bot.turn.interrupt import Interrupt
-from bot.turn.run import Runner
+from bot.turn.run_context import RunContext
 
 THREAD = Thread("T1", "C1", "1.0")
 CONVERSATION = Conversation("conv_1", "responses", THREAD, "U1", 0.0)
@@ -45,8 +49,10 @@ async def test_a_turn_only_waits_until_its_run_has_ended(error: Exception | None
     engine = RunThat(interrupt, error)
     services: Any = SimpleNamespace(engine=engine, stop_grace=1.0)
     turn: Any = SimpleNamespace()
-    runner = Runner(turn, services, services.engine, engine, interrupt)  # type: ignore[arg-type]
+    story: Any = engine
+    request = Request(tuple(REQUEST.messages), CONVERSATION)
+    context = RunContext(turn, services, request, interrupt, Generation(0), NO_TOOLS, story)
     with suppress(RunFailed):
-        await runner._follow(Run("run_1", "conv_1", 0.0), REQUEST)
+        await follow(context, Run("run_1", "conv_1", 0.0), REQUEST)
     assert engine.waits[:2] == [True, False]
     assert not interrupt.waiting

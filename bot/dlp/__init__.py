@@ -33,21 +33,18 @@ class Dlp:
 
     def __init__(self, checkers: Sequence[Checker] = (), *, unchecked_files: bool = True) -> None:
         self._checkers = checkers
+        self.is_on = bool(checkers)
+        """Whether there is anything to check with."""
         self._allowed: OrderedDict[bytes, float] = OrderedDict()
         self.unchecked_files = unchecked_files or not checkers
         """Whether files whose text cannot be read may be sent."""
-
-    @property
-    def is_on(self) -> bool:
-        """Whether there is anything to check with."""
-        return bool(self._checkers)
 
     async def find(self, texts: Sequence[str]) -> list[str]:
         """For each text the reason why it may not be sent, for people; "" if it may.
 
         Raises DependencyDown while the service cannot be asked.
         """
-        if not self._checkers:
+        if not self.is_on:
             return [""] * len(texts)
         unknown = [text for text in dict.fromkeys(texts) if text and not self._is_allowed(text)]
         reasons: dict[str, str] = {}

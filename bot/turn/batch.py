@@ -1,9 +1,8 @@
-"""The messages of a claim, sorted once by kind."""
+"""The messages of a turn: all of its claim by kind, and the requests that are answered."""
 
 from dataclasses import dataclass, field, replace
 
-from bot.models import JOB, Conversation, Message, RunOptions
-from bot.store import Claim
+from bot.models import Conversation, Message, RunOptions
 from bot.texts.answers import AGAIN_PLEASE
 
 
@@ -24,42 +23,28 @@ class Batch:
 class Request:
     """The admitted requests of a turn.
 
-    `conversation` is the thread's conversation as the turn found it, or None.
+    `conversation` is the thread's conversation as the turn found it, or None. `note` is shown below
+    the answer.
     """
 
     messages: tuple[Message, ...]
     conversation: Conversation | None
     options: RunOptions = field(default_factory=RunOptions)
+    note: str = ""
+    last: Message = field(init=False)
+    """The message that decides what is done."""
+    questions: tuple[Message, ...] = field(init=False)
+    """The messages for the engine."""
 
-    @property
-    def questions(self) -> tuple[Message, ...]:
-        """The messages for the engine.
-
-        A request for another answer becomes a question only if there is no other question.
-        """
-        if self.last.kind != "again":
-            return self.messages
-        asked = tuple(message for message in self.messages if message.kind == "message")
-        return asked or (replace(self.last, text=AGAIN_PLEASE),)
-
-    @property
-    def last(self) -> Message:
-        """The message that decides what is done."""
-        return self.messages[-1]
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "last", self.messages[-1])
+        object.__setattr__(self, "questions", _questions(self.messages))
 
 
-def sort_claim(claim: Claim) -> Batch:
-    """Sort the messages of a claim by kind."""
-
-    def of_kind(kind: str) -> tuple[Message, ...]:
-        return tuple(message for message in claim.messages if message.kind == kind)
-
-    requests = tuple(m for m in claim.messages if m.kind not in (JOB, "retract"))
-    return Batch(of_kind(JOB), of_kind("retract"), requests)
-
-
-def account_owner(request: Request) -> tuple[str, str] | None:
-    """The person whose own accounts a turn may use (workspace and person): its only author."""
-    authors = {message.user_id for message in request.messages}
-    last = request.last
-    return (last.thread.team_id, last.user_id) if authors == {last.user_id} else None
+def _questions(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """A request for another answer becomes a question only if there is no other question."""
+    last = messages[-1]
+    if last.kind != "again":
+        return messages
+    asked = tuple(message for message in messages if message.kind == "message")
+    return asked or (replace(last, text=AGAIN_PLEASE),)

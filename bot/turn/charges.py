@@ -58,8 +58,9 @@ class Charges:
             )
 
     def _charges(self, usage: Usage, model: str, messages: Sequence[Message]) -> list[Charge]:
+        counts = _counts(messages)
         cost = microdollars(self._prices, model or self._settings.openai_model, usage) or 0
-        shares = _shares((*astuple(usage), cost), _counts(messages))
+        shares = _shares((*astuple(usage), cost), counts)
         return [
             Charge(user_id, Usage(*tokens), microcost, user_id == messages[-1].user_id)
             for user_id, (*tokens, microcost) in shares.items()

@@ -41,7 +41,8 @@ async def collect_input(turn: Turn, services: Services, request: Request) -> Eng
             if message.kind == "message" and float(message.ts) > since
             if not await services.rights.refusal(message)
         ]
-        overheard = await _without_protected(services, overheard)
+        if overheard:
+            overheard = await _without_protected(services, overheard)
         refers = bool(before or overheard or not background.first)
         questions = asked if refers else [_referring_to_nothing(message) for message in asked]
         messages = sorted([*overheard, *questions], key=lambda message: float(message.ts))

@@ -12,39 +12,26 @@ from bot.store.step_values import EngineInput
 from bot.store.steps import Generation
 from bot.telemetry.log import log
 from bot.turn.batch import Request
-from bot.turn.context import collect_input, recollect
-from bot.turn.interrupt import Interrupt
-from bot.turn.reordering import own_generation
+from bot.turn.context import recollect
 from bot.turn.rollover import shorten
 from bot.turn.services import Services
 
 
-async def converse(
-    turn: Turn, services: Services, request: Request, generation: Generation, interrupt: Interrupt
-) -> tuple[EngineInput, Conversation]:
-    """The messages for the engine, and the conversation that they belong to.
-
-    Raises OutOfOrder where the turn is to begin again.
-    """
-    given = await collect_input(turn, services, request)
-    if not turn.is_begun(generation.run):
-        interrupt.check_order()
-    conversation = await open_conversation(turn, services, request, given, generation)
-    if any(message.files for message in request.questions):
-        await turn.save()  # loading files may take long
-    return given, conversation
-
-
 async def open_conversation(
-    turn: Turn, services: Services, request: Request, given: EngineInput, generation: Generation
+    turn: Turn,
+    services: Services,
+    request: Request,
+    given: EngineInput,
+    generation: Generation,
+    is_own: bool,
 ) -> Conversation:
-    """The thread's conversation, or a new one filled from our record."""
+    """The thread's conversation if the generation uses its own one, or a new one filled from our
+    record."""
     known = request.conversation
-    is_first = generation.number == own_generation(turn)
-    is_full = is_first and bool(known and known.messages >= services.rollover_messages)
-    if is_first and known and known.engine == services.engine.name and not is_full:
+    is_full = is_own and bool(known and known.messages >= services.rollover_messages)
+    if is_own and known and known.engine == services.engine.name and not is_full:
         return known
-    if is_first and known and not known.id and (left := _conversation_left(turn, generation)):
+    if is_own and known and not known.id and (left := _conversation_left(turn, generation)):
         return replace(known, id=left, engine=services.engine.name)
     records: list[Record] = []
 

@@ -27,7 +27,7 @@ class FileFallback(EngineWrapper):
     """Retries a request without the files that the server rejects.
 
     A rejected request had no effect. It is sent again without the rejected file; the names of
-    omitted files are recorded, for `unread_note`.
+    omitted files are recorded, for the notes below the answer.
     """
 
     def __init__(self, engine: Engine, turn: Turn) -> None:
@@ -58,30 +58,30 @@ class FileFallback(EngineWrapper):
         return await self._send(request.files, send)
 
     async def _send(self, files: Offered, send: Callable[[Offered], Awaitable[T]]) -> T:
-        *attempts, last = _attempts(files)
-        for attempt in attempts:
+        attempts = _attempts(files)
+        for number, attempt in enumerate(attempts, 1):
+            refused = _left_out(files, attempt)
             try:
                 result = await send(attempt)
             except RunFailed as error:
-                if error.reason != "bad_request":
+                if error.reason != "bad_request" or number == len(attempts):
                     raise
                 log.warning("files_refused", turn=self._turn.id, reason=error.reason)
             else:
-                await self._note_refused(files, attempt)
+                if refused:
+                    await self._turn.note(UNREAD, [*(self._turn.recall(UNREAD) or []), *refused])
                 return result
-        result = await send(last)
-        await self._note_refused(files, last)
-        return result
+        raise AssertionError("the last attempt returns or raises")
 
-    async def _note_refused(self, files: Offered, taken: Offered) -> None:
-        refused = [
-            f"{file.name} ({REFUSED})"
-            for ts, offered in files.items()
-            for file in offered
-            if file not in taken.get(ts, ())
-        ]
-        if refused:
-            await self._turn.note(UNREAD, [*(self._turn.recall(UNREAD) or []), *refused])
+
+def _left_out(files: Offered, taken: Offered) -> list[str]:
+    """The names of the files that are not among those `taken`, for people."""
+    return [
+        f"{file.name} ({REFUSED})"
+        for ts, offered in files.items()
+        for file in offered
+        if file not in taken.get(ts, ())
+    ]
 
 
 def _attempts(files: Offered) -> list[Offered]:

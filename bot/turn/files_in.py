@@ -7,7 +7,6 @@ from bot.models import Message, Run
 from bot.slack.files import Loaded
 from bot.store.journal import Turn
 from bot.store.steps import KEPT_FILES, UNREAD, Step
-from bot.texts.files import unread
 from bot.turn.file_fallback import Offered
 from bot.turn.services import Services
 
@@ -21,7 +20,7 @@ async def load_files(
 ) -> Offered:
     """The files of the messages; none once the step `until` is done.
 
-    The names of those that cannot be read are recorded, for `unread_note`.
+    The names of those that cannot be read are recorded, for the notes below the answer.
     """
     if turn.recall(until) is not None:
         return {}
@@ -47,9 +46,3 @@ async def _load(services: Services, message: Message, kinds: Collection[str]) ->
             await routing.end_await(file.id)
             came = True
     return await files.load(message.files, kinds) if came else loaded
-
-
-def unread_note(turn: Turn) -> str:
-    """The note about files that the model did not get, or ""."""
-    names = turn.recall(UNREAD)
-    return unread(names or ())

@@ -6,7 +6,7 @@ from functools import partial
 
 from bot.engines import Engine
 from bot.errors import BotError, RateLimited, StoreUnavailable, Superseded
-from bot.models import MadeFile, Run, Thread
+from bot.models import Answer, MadeFile, Run
 from bot.slack.files import Files, NotTaken
 from bot.slack.markdown.bounds import CODE_WORK, WORK, affordable, layout_work, parsing_work
 from bot.slack.markdown.clean import clean
@@ -19,7 +19,9 @@ from bot.store import steps
 from bot.store.journal import Turn
 from bot.store.steps import Step
 from bot.telemetry.log import log
-from bot.texts.answers import REST_ATTACHED, REST_LEFT_OUT
+from bot.texts.answers import HERE, REST_ATTACHED, REST_LEFT_OUT, stopped
+from bot.turn.services import Services
+from bot.turn.story import Ended
 
 MOST_FILES = 10
 SNIPPET_CHARS = 10_000
@@ -64,13 +66,39 @@ ENDINGS = {
 }
 
 
+async def with_files(turn: Turn, services: Services, ended: Ended, reason: str) -> Answer:
+    """The answer of the last run, with the files of all runs brought to Slack.
+
+    `reason` is that of an interrupt.
+    """
+    run, update = ended.run, ended.update
+    cancelled = update.status == "cancelled"
+    if run is None:
+        return Answer(stopped(update.text), outcome="cancelled", reason=reason)
+    files = await fetch(turn, services.engine, services.files, ended.files)
+    text, attached = await attach(turn, services.files, update.text, services.answer_messages)
+    files += attached
+    text = text if text.strip() or not files else HERE
+    return Answer(
+        stopped(text) if cancelled else text,
+        outcome=update.status,
+        reason=reason,
+        citations=update.citations,
+        files=files,
+        usage=update.usage,
+        last_item_id="" if cancelled else update.last_item_id,
+        model=update.model,
+        run_id=run.id,
+    )
+
+
 async def fetch(
     turn: Turn, engine: Engine, files: Files, made: Iterable[tuple[Run, MadeFile]]
 ) -> tuple[str, ...]:
     """Copy files from the AI server to Slack, not shared yet; returns their ids there.
 
     A container lives for only 20 minutes, so this comes first. Files that cannot be fetched are
-    noted in the journal, for `missing`.
+    noted in the journal, for the notes below the answer.
     """
     ids: list[str] = []
     lost: list[str] = []
@@ -143,26 +171,6 @@ async def _bring(
             return ""
 
     return await turn.once(step, bring)
-
-
-async def share(turn: Turn, files: Files, thread: Thread, ids: Iterable[str]) -> None:
-    """Share the files in the thread, each once."""
-    for file_id in ids:
-
-        async def show(again: bool, file_id: str = file_id) -> bool:
-            try:
-                await files.share(thread, file_id, again=again)
-            except NotTaken as error:
-                log.warning("file_not_shared", turn=turn.id, error=str(error)[:100])
-                return False
-            return True
-
-        await turn.once(steps.shared_file(file_id), show)
-
-
-def missing(turn: Turn) -> list[str]:
-    """The names of the files that could not be fetched."""
-    return turn.recall(steps.UNATTACHED) or []
 
 
 async def fit(

@@ -14,6 +14,7 @@ from bot.store.journal import Turn
 from bot.store.step_values import EngineInput
 from bot.telemetry.log import log
 from bot.turn.batch import Request
+from bot.turn.commands import reset
 from bot.turn.context import collect_input
 from bot.turn.services import Services
 
@@ -49,9 +50,11 @@ async def settle_found(turn: Turn, services: Services, request: Request, found: 
 
     Messages of the claim that they do not cover wait for the next turn. Messages that they cover
     and that are not in the claim are marked as seen: `web` may deliver them later. A conversation
-    begun since the restored state becomes the thread's again.
+    begun since the restored state becomes the thread's again. A reset is carried out again.
     """
     claim, store = turn.claim, services.store
+    if any(found.covers(message) and message.kind == "reset" for message in request.messages):
+        await reset(turn, services, request)
     log.warning("answer_found", thread=claim.thread.key, turn=turn.id)
     kept = [message for message in claim.messages if not found.covers(message)]
     done = [message for message in claim.messages if found.covers(message)]

@@ -80,15 +80,22 @@ class Gate:
         admitted, protected = await self._without_protected(admitted)
         notes += [dlp_texts.refused(protected)] if protected else []
         reason = "access" if refused else dlp_texts.REFUSED if protected else ""
-        if not admitted or admitted[-1].kind not in RUNS:
-            return _admission(admitted, notes, reason)
-        counted = {message.user_id for message in admitted if message.ts in before.admitted}
-        new = [message for message in admitted if message.user_id not in counted]
+        if admitted and admitted[-1].kind in RUNS:
+            admitted, more = await self._within_limits(turn, admitted, before)
+            notes += more
+            reason = reason if admitted else "limit"
+        return Admission(tuple(message.ts for message in admitted), "\n\n".join(notes), reason)
+
+    async def _within_limits(
+        self, turn: Turn, messages: Sequence[Message], before: Reordered
+    ) -> tuple[list[Message], Sequence[str]]:
+        """The messages of people within the limits, and notes. Who was counted before the turn
+        began again is not counted twice."""
+        counted = {message.user_id for message in messages if message.ts in before.admitted}
+        new = [message for message in messages if message.user_id not in counted]
         verdict = await self._limits.admit(turn.id, new) if new else LimitVerdict(frozenset())
-        notes += verdict.notes
         allowed = verdict.within | counted
-        within = [message for message in admitted if message.user_id in allowed]
-        return _admission(within, notes, reason if within else "limit")
+        return [message for message in messages if message.user_id in allowed], verdict.notes
 
     async def _without_protected(self, messages: list[Message]) -> tuple[list[Message], str]:
         """The messages that may be sent to the AI server, and what the others contain."""
@@ -125,7 +132,3 @@ class Gate:
         if channel.instructions:
             instructions = f"{self._settings.bot_instructions}\n\n{channel.instructions}"
         return RunOptions(model=channel.model, instructions=instructions)
-
-
-def _admission(admitted: Sequence[Message], notes: Sequence[str], reason: str) -> Admission:
-    return Admission(tuple(message.ts for message in admitted), "\n\n".join(notes), reason)

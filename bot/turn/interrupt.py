@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from bot.errors import OutOfOrder
 from bot.slack.answer.lazy_event import LazyEvent, Stop
 
 
@@ -13,7 +12,8 @@ class Interrupt:
     """A request to end the running turn: `reason` is `stop` or `reset`, and "" without one.
 
     `late` asks it to begin again, because an older message has arrived; it is ignored unless the
-    turn `can_begin_again`. Both set `cancelled`; only the first sets `raised`.
+    turn `can_begin_again`, and after a stop or a reset. Both set `cancelled`; only the first sets
+    `raised`.
 
     In the other direction the turn reports `waiting` (it only waits for its run or for the
     throttle, and may be cancelled safely) and `begun` (its run was started, or it needs none).
@@ -32,10 +32,10 @@ class Interrupt:
     def set(self, reason: str) -> None:
         """Ask the turn to end, or to begin again."""
         if reason != "late":
-            self.reason = reason
+            self.reason, self.late = reason, False
             self.raised.set()
             self._cancel()
-        elif self.can_begin_again:
+        elif self.can_begin_again and not self.raised.is_set():
             self.late = True
             self._cancel()
 
@@ -50,16 +50,6 @@ class Interrupt:
         self.can_begin_again = self.late = False
         if not self.raised.is_set():
             self.cancelled.clear()
-
-    def check_order(self) -> None:
-        """Raise OutOfOrder if the turn is to begin again."""
-        if self.begins_again:
-            raise OutOfOrder
-
-    @property
-    def begins_again(self) -> bool:
-        """Whether the turn is to begin again: a stop or a reset comes first."""
-        return self.late and not self.raised.is_set()
 
     @contextmanager
     def idle(self) -> Iterator[None]:

@@ -1,18 +1,22 @@
-"""The end of an answered turn: the usage is charged, and our record of the conversation grows."""
+"""The end of an answered turn: its files are shared, the usage is charged, and our record of the
+conversation grows."""
 
-from bot.models import Answer, Conversation, Message, Record
+from collections.abc import Iterable
+
+from bot.jobs.forget import delete_now
+from bot.models import Answer, Conversation, Message, Record, Thread
+from bot.slack.files import Files, NotTaken
 from bot.slack.markdown.clean import clean
 from bot.slack.markdown.render import in_thread
 from bot.store import steps
 from bot.store.journal import Turn
-from bot.store.step_values import EngineInput
+from bot.store.step_values import EngineInput, Reordered
 from bot.store.steps import Generation
+from bot.telemetry.log import log
 from bot.turn.batch import Request
 from bot.turn.external import external_content
-from bot.turn.reordering import own_generation
 from bot.turn.rounds_so_far import Progress
 from bot.turn.services import Services
-from bot.turn.unkept import abandon_unkept, delete_unkept
 
 OUTAGES = frozenset(
     {
@@ -27,6 +31,21 @@ MAX_OWED = 200
 """Maximum messages owed to a conversation: bounds Redis while a server fails for days."""
 
 
+async def share(turn: Turn, files: Files, thread: Thread, ids: Iterable[str]) -> None:
+    """Share the files in the thread, each once."""
+    for file_id in ids:
+
+        async def show(again: bool, file_id: str = file_id) -> bool:
+            try:
+                await files.share(thread, file_id, again=again)
+            except NotTaken as error:
+                log.warning("file_not_shared", turn=turn.id, error=str(error)[:100])
+                return False
+            return True
+
+        await turn.once(steps.shared_file(file_id), show)
+
+
 async def record(
     turn: Turn,
     services: Services,
@@ -39,6 +58,9 @@ async def record(
 
     `rated_ts` is the ts of the answer's message with buttons, or "". Returns that of the answer
     before, if this one takes its place.
+
+    A conversation with results that may not be kept is deleted. The next turn begins a new one from
+    our record, which does not contain them.
     """
     inbox = services.store.inbox
     await turn.save()
@@ -51,8 +73,10 @@ async def record(
     said += [Record("user", m.text, m.ts, m.user_id, kept.get(m.ts, "")) for m in given.messages]
     text = await in_thread(clean, answer.text)
     said.append(Record("assistant", text, questions[-1].ts, outputs=progress.outputs))
+    missed = () if services.engine.appends else owed(turn, request, answer, given.messages)
     content = external_content(turn, request, progress)
-    await abandon_unkept(turn, services, progress)
+    if progress.holds_unkept:
+        await services.store.conversations.abandon(turn.claim)  # before it can be lost in a crash
     previous = await inbox.settle(
         turn.claim,
         answered=questions,
@@ -62,12 +86,13 @@ async def record(
         runs=progress.runs,
         external=content.is_present,
         sources=content.sources,
-        owed=() if services.engine.appends else owed(turn, request, answer, given.messages),
+        owed=missed,
         charges=services.charges.of(turn, answer, questions),
         reserved=services.charges.reserved(questions),
         answer_ts=rated_ts,
     )
-    await delete_unkept(turn, services, progress)
+    if progress.holds_unkept and turn.conversation is not None:
+        await delete_now(services.store, services.engine, turn.conversation)
     return previous
 
 
@@ -91,7 +116,7 @@ def owed_after(
     """The messages that the engine may lack after an incomplete turn: `messages`, and those owed
     before, unless the turn began a new conversation, which holds our whole record.
     """
-    own = own_generation(turn)
+    own = (turn.recall(steps.REORDERED) or Reordered()).attempt
     rebuilt = (
         turn.recall(Generation(own).conversation) or (turn.recall(steps.GENERATION) or 0) > own
     )

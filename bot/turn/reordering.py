@@ -76,14 +76,3 @@ def _appended(turn: Turn, number: int) -> bool:
 
 def _reported(usage: Usage | None) -> Usage | None:
     return usage if usage != Usage() else None
-
-
-def is_restarted(turn: Turn, generation: Generation) -> bool:
-    """Whether a run of this turn was cancelled on the conversation that the generation uses."""
-    before = turn.recall(steps.REORDERED) or Reordered()
-    return before.restarted and before.attempt == generation.number
-
-
-def own_generation(turn: Turn) -> int:
-    """The number of the generation that uses the thread's own conversation."""
-    return (turn.recall(steps.REORDERED) or Reordered()).attempt

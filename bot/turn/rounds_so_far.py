@@ -46,11 +46,8 @@ class Progress:
     """The calls in the form for our record."""
     unknown: tuple[str, ...]
     """The labels of calls that may have taken effect without a result."""
-
-    @property
-    def holds_unkept(self) -> bool:
-        """Whether the turn's conversation holds results that may not be kept."""
-        return any(called.unkept for each in self.rounds for called in each.called)
+    holds_unkept: bool
+    """Whether the turn's conversation holds results that may not be kept."""
 
 
 def progress_of(turn: Turn) -> Progress:
@@ -63,6 +60,7 @@ def progress_of(turn: Turn) -> Progress:
         usage_of_rounds(turn),
         tuple(_kept(output) for output in _outputs_of(turn, generations_of(turn))),
         tuple(_unknown(rounds, hosted)),
+        any(called.unkept for each in rounds for called in each.called),
     )
 
 

@@ -1,23 +1,36 @@
 """The texts of a turn's rounds, shown as one answer while it grows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from bot.models import Card, Citation, MadeFile, Run, Update
 from bot.slack.answer.reply import Reply
 from bot.store.step_values import Asked
+from bot.tools.tool import Tool
 
+CALLING = "Calling "
+"""The title of a card for a call, in front of the name of the function."""
 GAP = "\n\n"
 """The separator of the texts of two rounds."""
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The last run of a turn (None if the turn was interrupted before it), and all files with their
+    runs."""
+
+    run: Run | None
+    update: Update
+    files: tuple[tuple[Run, MadeFile], ...] = ()
+
+
+@dataclass(slots=True)
 class Story:
     """The rounds so far, and what the current run has shown."""
 
     reply: Reply
-    titles: Mapping[str, str]
-    """The titles of functions for people."""
+    tools: Mapping[str, Tool]
+    """The functions on offer, by name."""
     shown: int = 0
     """Characters of the current run's text."""
     acted: bool = False
@@ -25,7 +38,7 @@ class Story:
     text: str = ""
     citations: tuple[Citation, ...] = ()
     files: tuple[tuple[Run, MadeFile], ...] = ()
-    cards: dict[str, Card] = field(default_factory=dict)
+    cards: tuple[Card, ...] = ()
 
     async def show(self, update: Update) -> None:
         """Show progress of the current run."""
@@ -35,7 +48,7 @@ class Story:
 
     async def show_card(self, card: Card) -> None:
         """Show the card of a call. It replaces the card with the same id."""
-        self.cards[card.id] = card
+        self.cards = tuple(({each.id: each for each in self.cards} | {card.id: card}).values())
         await self.reply.show(self.whole(Update("in_progress")))
 
     async def discard_text(self, status: str) -> None:
@@ -48,7 +61,12 @@ class Story:
         update = self.whole(Update("in_progress", asked.text, asked.cards, asked.citations))
         self.text, self.citations = update.text, update.citations
         self.files += tuple((asked.run, file) for file in asked.files)
-        self.cards = {card.id: card for card in update.cards}
+        self.cards = update.cards
+
+    def end(self, run: Run | None, update: Update) -> Ended:
+        """The end, with the last update of the last run."""
+        files = tuple((run, file) for file in update.files) if run else ()
+        return Ended(run, self.whole(update), (*self.files, *files))
 
     def whole(self, update: Update) -> Update:
         """An update of the current run, including the earlier rounds."""
@@ -57,15 +75,20 @@ class Story:
             replace(each, start=each.start + len(lead), end=each.end + len(lead))
             for each in update.citations
         )
-        cards = dict(self.cards)
+        cards = {card.id: card for card in self.cards}
         for card in update.cards:
             known = cards.get(card.id)
             if known is None or known.status == "in_progress":
-                title = self.titles.get(card.title, card.title)
-                cards[card.id] = replace(card, title=title)
+                cards[card.id] = replace(card, title=self._title(card))
         return replace(
             update,
             text=lead + update.text,
             citations=(*self.citations, *moved),
             cards=tuple(cards.values()),
         )
+
+    def _title(self, card: Card) -> str:
+        """The title of a card; a call's is that of its tool for people."""
+        name = card.title.removeprefix(CALLING)
+        tool = self.tools.get(name) if name != card.title else None
+        return tool.label if tool else card.title

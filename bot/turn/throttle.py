@@ -58,11 +58,8 @@ class Throttle:
         self._quota = f"quota:{engine}:{model}"
         self.is_limited = settings.bot_runs_per_minute is not None
         self._rate, self._burst = rate_and_burst(settings.bot_runs_per_minute, timing)
-
-    @property
-    def pauses(self) -> tuple[str, ...]:
+        self.pauses = (store.pace.pause_key(self._quota), store.pace.pause_key(self._runs))
         """The keys of the pauses of runs. While one of them exists, `wait` has to be called."""
-        return (self._store.pace.pause_key(self._quota), self._store.pace.pause_key(self._runs))
 
     async def wait(self, turn: Turn, interrupted: LazyEvent) -> None:
         """Wait until a run may be started, or until it is no longer wanted.

@@ -1,29 +1,11 @@
-"""Runs independent work of a turn concurrently."""
+"""Makes the calls of a round concurrently."""
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from bot.errors import StoreUnavailable, Superseded
 from bot.turn.interrupt import Interrupt
-
-A = TypeVar("A")
-B = TypeVar("B")
-C = TypeVar("C")
-
-
-async def together(
-    first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B], third: Coroutine[Any, Any, C]
-) -> tuple[A, B, C]:
-    """The results of three coroutines. An error is raised once all are done, so that no step is
-    cut off in the middle by the failure of another."""
-    a, b, c = (
-        asyncio.ensure_future(first),
-        asyncio.ensure_future(second),
-        asyncio.ensure_future(third),
-    )
-    await asyncio.gather(a, b, c, return_exceptions=True)
-    return a.result(), b.result(), c.result()
 
 
 async def run_together(

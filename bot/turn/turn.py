@@ -8,41 +8,25 @@ that is not posted yet.
 from dataclasses import replace
 
 from bot.errors import RunFailed
-from bot.jobs.forget import delete_now
 from bot.jobs.results import Results
 from bot.jobs.run import run_jobs
-from bot.models import JOB, Answer, Conversation, Message, add_usage, well_formed
-from bot.slack.answer.reply import Reply
-from bot.store import steps
-from bot.store.hold import record_deletion
+from bot.models import JOB, Answer, Conversation, Message
+from bot.store import Claim, steps
 from bot.store.journal import Turn
 from bot.store.step_values import Admission
 from bot.telemetry import trace
-from bot.texts import hold
-from bot.texts.answers import (
-    FRESH_START,
-    NOTHING_TO_ANSWER,
-    NOTHING_TO_FORGET,
-    apology,
-    fresh_start,
-    stopped,
-    with_note,
-)
-from bot.texts.commands import with_prefix
-from bot.texts.files import unattached
-from bot.texts.tools import outcome_unknown
+from bot.texts.answers import apology, with_note
 from bot.turn.ask import ask
-from bot.turn.batch import Request, sort_claim
-from bot.turn.files_in import unread_note
-from bot.turn.files_out import missing, share
+from bot.turn.batch import Batch, Request
+from bot.turn.commands import carry_out
 from bot.turn.found import find_answers, settle_found
 from bot.turn.interrupt import Interrupt
-from bot.turn.record import record
+from bot.turn.notes import with_notes
+from bot.turn.record import record, share
 from bot.turn.retraction import retract
-from bot.turn.rounds_so_far import Progress, progress_of
+from bot.turn.rounds_so_far import progress_of
 from bot.turn.services import Services
 from bot.turn.suspension import close_cards
-from bot.turn.unkept import abandon_unkept
 
 
 async def take_turn(turn: Turn, services: Services, interrupt: Interrupt) -> Answer:
@@ -52,33 +36,22 @@ async def take_turn(turn: Turn, services: Services, interrupt: Interrupt) -> Ans
     with an older message, Suspended while people have to decide on a call, Superseded if another
     worker has taken the thread, and Retry, Undeliverable and StoreUnavailable.
     """
-    batch = sort_claim(turn.claim)
-    if batch.jobs:
-        return await run_jobs(turn, services, batch.jobs)
-    conversation = await retract(turn, services, batch.retractions)
-    if all(message.kind == "stop" for message in batch.requests):
-        return await end_without_answer(turn, services, batch.requests, conversation)
-    admission = await services.gate.admit(turn, batch)
-    if not admission.admitted:
-        return await turn_away(turn, services, batch.requests, admission)
-    admitted = tuple(m for m in batch.requests if m.ts in admission.admitted)
-    request = Request(admitted, conversation, admission.options)
+    request = await begin(turn, services)
+    if isinstance(request, Answer):
+        return request
     async with services.replies.open(turn, request.last, interrupt.raised) as reply:
-        known = turn.recall(steps.ANSWER)
-        may_be_posted = known is None and turn.claim.maybe_done
+        answer = turn.recall(steps.ANSWER)
+        is_new = answer is None
+        may_be_posted = is_new and turn.claim.maybe_done
         if may_be_posted and (found := await find_answers(turn, reply)):
-            if any(found.covers(message) and message.kind == "reset" for message in admitted):
-                await reset(turn, services, request)
             return await settle_found(turn, services, request, found)
-        answer = known or await answer_to(turn, services, request, reply, interrupt)
+        if answer is None:
+            answer = await carry_out(turn, services, request)
+        if answer is None:
+            answer = await ask(turn, services, request, reply, interrupt)
         progress = progress_of(turn)
-        if known is None:
-            answer = replace(
-                answer,
-                text=well_formed(answer.text),
-                note=notes_below(turn, admission, progress),
-                usage=add_usage(progress.usage, answer.usage),
-            )
+        if is_new:
+            answer = with_notes(turn, request, answer, progress)
             turn.defer(steps.ANSWER, answer)
         interrupt.begun = True
         with trace.span("post", answer_outcome=answer.outcome):
@@ -89,6 +62,31 @@ async def take_turn(turn: Turn, services: Services, interrupt: Interrupt) -> Ans
     previous = await record(turn, services, request, answer, progress, reply.rated_ts)
     services.replies.replace_last(turn.claim.thread, previous)
     return answer
+
+
+async def begin(turn: Turn, services: Services) -> Request | Answer:
+    """The admitted requests of a turn; or its end, if it has none."""
+    batch = sort_claim(turn.claim)
+    if batch.jobs:
+        return await run_jobs(turn, services, batch.jobs)
+    conversation = await retract(turn, services, batch.retractions)
+    if all(message.kind == "stop" for message in batch.requests):
+        return await end_without_answer(turn, services, batch.requests, conversation)
+    admission = await services.gate.admit(turn, batch)
+    if not admission.admitted:
+        return await turn_away(turn, services, batch.requests, admission)
+    admitted = tuple(m for m in batch.requests if m.ts in admission.admitted)
+    return Request(admitted, conversation, admission.options, admission.note)
+
+
+def sort_claim(claim: Claim) -> Batch:
+    """Sort the messages of a claim by kind."""
+
+    def of_kind(kind: str) -> tuple[Message, ...]:
+        return tuple(message for message in claim.messages if message.kind == kind)
+
+    requests = tuple(m for m in claim.messages if m.kind not in (JOB, "retract"))
+    return Batch(of_kind(JOB), of_kind("retract"), requests)
 
 
 async def end_without_answer(
@@ -114,60 +112,11 @@ async def turn_away(
     return Answer(admission.note, outcome="refused", reason=admission.reason)
 
 
-async def answer_to(
-    turn: Turn, services: Services, request: Request, reply: Reply, interrupt: Interrupt
-) -> Answer:
-    """Carry out the request: a reset, a stop, or a question for the engine."""
-    kind = request.last.kind
-    if kind == "reset":
-        return await reset(turn, services, request)
-    if kind == "stop":
-        return Answer(stopped(""), outcome="cancelled", reason="stop")
-    asked = replace(request, messages=request.questions)
-    if asked.last.kind == "again" and request.conversation is None:
-        return Answer(NOTHING_TO_ANSWER, outcome="nothing")
-    return await ask(turn, services, asked, reply, interrupt)
-
-
-async def reset(turn: Turn, services: Services, request: Request) -> Answer:
-    """Forget the thread's conversation. Under a legal hold the request is kept until the hold
-    ends."""
-    is_held = await services.store.hold.is_on()
-    record_deletion(request.last, "conversation", held=is_held)
-    if is_held:
-        await services.store.hold.keep(request.last)
-        return Answer(hold.RESET, outcome="nothing")
-    return await forget(turn, services, request.conversation)
-
-
-async def forget(turn: Turn, services: Services, conversation: Conversation | None) -> Answer:
-    """Forget the thread's conversation: in Redis immediately, on the AI server now or with the
-    next sweep."""
-    store = services.store
-    if conversation is None and turn.recall(steps.FORGOTTEN) is None:
-        words = with_prefix(NOTHING_TO_FORGET, services.command_prefix)
-        return Answer(words, outcome="nothing")
-    if conversation is not None:
-        await turn.note(steps.FORGOTTEN, conversation.id)
-        await store.conversations.forget(turn.claim)
-        await delete_now(store, services.engine, conversation)
-    # Context messages are forgotten as well.
-    await store.routing.catch_up(turn, turn.claim.messages[-1].ts)
-    return Answer(FRESH_START, outcome="reset")
-
-
-def notes_below(turn: Turn, admission: Admission, progress: Progress) -> str:
-    """The notes below the answer."""
-    fresh = fresh_start(turn.recall(steps.ARCHIVED))
-    unknown = outcome_unknown(progress.unknown)
-    parts = [fresh, admission.note, unread_note(turn), unattached(missing(turn)), unknown]
-    return "\n\n".join(filter(None, parts))
-
-
 async def give_up(turn: Turn, services: Services, reason: str) -> None:
     """Apologize for the messages that will not be answered; `reason` is a key of the texts."""
     await close_cards(turn, services)
-    await abandon_unkept(turn, services, progress_of(turn))
+    if progress_of(turn).holds_unkept:
+        await services.store.conversations.abandon(turn.claim)
     text = apology(RunFailed("failed", reason))
     last = turn.claim.messages[-1]
     if last.kind == "retract":

@@ -93,7 +93,7 @@ async def test_a_bug_is_logged_by_place_without_its_message(
 
     async with open_world(redis_url, tmp_path, engine="echo", bot_attempts=1) as world:
         with monkeypatch.context() as patch:
-            patch.setattr("bot.turn.ask._prepare", broken)
+            patch.setattr("bot.turn.ask.prepare", broken)
             root = await world.slack.user("alice").says("#general", "@bot hello")
             await world.replies("#general", root)
     (bug,) = [line for line in lines(written) if line["event"] == "turn_failed"]

@@ -1,19 +1,80 @@
-"""Interrupts: a turn ends soon after one, whatever the server does with its run."""
+"""Follows a run to its end.
+
+After an interrupt the turn ends soon, whatever the server does with the run.
+"""
 
 import asyncio
+import time
 from contextlib import aclosing
+from dataclasses import replace
 from types import TracebackType
 
 from bot.engines import Engine, RunRequest
 from bot.engines.polling import error_backoff
-from bot.errors import BotError, Retry, RunFailed
-from bot.models import Conversation, Message, Run, Usage
+from bot.errors import BotError, OutOfOrder, RateLimited, Retry, RunFailed
+from bot.models import TERMINAL, Answer, Conversation, Message, Run, Update, Usage
 from bot.store.journal import Turn
+from bot.telemetry import metrics
 from bot.telemetry.log import log
+from bot.turn.charges import estimate
 from bot.turn.interrupt import Interrupt
+from bot.turn.run_context import RunContext
 from bot.turn.services import Services
 
 CANCEL_SECONDS = 60.0
+
+
+async def follow(context: RunContext, run: Run, run_request: RunRequest) -> Update:
+    """Show the answer while it grows; returns the last update.
+
+    A run that does not end soon after an interrupt is left to a background task. Raises RunFailed,
+    and OutOfOrder if the turn is to begin again.
+    """
+    engine, interrupt = context.services.engine, context.interrupt
+    update, asked_at = Update(run.status), float(run_request.messages[-1].ts)
+    try:
+        async with (
+            cancelled_by(interrupt, engine, run, context.services.stop_grace) as limit,
+            aclosing(engine.follow(run, run_request.conversation)) as updates,
+        ):
+            interrupt.waiting = True
+            async for new in updates:
+                if new is not update and _may_show(interrupt, new):
+                    if new.text and not update.text:
+                        metrics.first_text_seconds.observe(time.time() - asked_at)
+                    update = new
+                    interrupt.waiting = False
+                    await context.story.show(update)
+                    interrupt.waiting = True
+    except RateLimited as error:  # a run that lives as long as its request is refused only here
+        interrupt.waiting = False
+        await context.services.throttle.pause(error)
+        raise
+    except RunFailed as error:
+        if interrupt.late:
+            raise OutOfOrder(error.usage, error.model) from error
+        raise
+    finally:
+        interrupt.waiting = False
+    if limit.expired():
+        update = await _leave(context, run, run_request, update)
+    if interrupt.late and update.status == "cancelled":
+        used = update.usage or estimate(context.turn, Answer(update.text, run_id=run.id))
+        raise OutOfOrder(used, update.model)
+    return update
+
+
+def _may_show(interrupt: Interrupt, new: Update) -> bool:
+    """Whether an update counts: nothing more appears after a stop."""
+    stopped = interrupt.cancelled.is_set() or interrupt.raised.is_being_checked
+    return not stopped or new.status in TERMINAL or bool(new.calls)
+
+
+async def _leave(context: RunContext, run: Run, run_request: RunRequest, update: Update) -> Update:
+    thread = context.turn.claim.thread.key
+    log.warning("run_left_behind", run=run.id, thread=thread, turn=context.turn.id)
+    await leave_run(context, run, run_request)
+    return replace(update, status="cancelled", usage=Usage())  # charged when it ends
 
 
 class cancelled_by:
@@ -76,11 +137,12 @@ async def cancel(engine: Engine, run: Run) -> None:
             return
 
 
-async def leave_run(turn: Turn, services: Services, run: Run, run_request: RunRequest) -> None:
+async def leave_run(context: RunContext, run: Run, run_request: RunRequest) -> None:
     """Continue without a run; a background task cancels and charges it.
 
     The thread continues in a new conversation: the server may keep that of the run locked.
     """
+    turn, services = context.turn, context.services
     await services.store.conversations.abandon(turn.claim)
     messages = tuple(run_request.messages)
     services.background.start(_finish(turn, services, run, run_request.conversation, messages))
