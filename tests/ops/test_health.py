@@ -47,8 +47,12 @@ async def test_a_process_that_can_work_says_so(
 ) -> None:
     async with open_world(redis_url, tmp_path, socket_mode=socket_mode) as world:
         assert (await get(world, "/healthz"))[0] == 200
-        await wait_until(status_is(world, "/readyz", 200))
-        _, text = await get(world, "/readyz")
+
+        async def ready() -> str:
+            status, text = await get(world, "/readyz")
+            return text if status == 200 else ""
+
+        text = await wait_until(ready)
     needed = {"redis", "slack", "worker"} | ({"socket"} if socket_mode else set())
     assert json.loads(text) == dict.fromkeys(needed, "ok")
 
@@ -175,8 +179,11 @@ async def test_a_separate_worker_serves_metrics_at_its_own_port(redis_url: str) 
             async def counted() -> bool:
                 return "bot_workers 1.0" in (await worker.get("/metrics"))[1]
 
+            async def ready() -> bool:
+                return (await worker.get("/readyz"))[0] == 200
+
             await wait_until(counted)
-            assert (await worker.get("/readyz"))[0] == 200
+            await wait_until(ready)
             code, seconds = await worker.end()
         assert code == 0
         assert seconds < STOP_SECONDS

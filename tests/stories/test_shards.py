@@ -51,9 +51,15 @@ async def answered(deployment: Deployment, team: str, root: str) -> list[str]:
     return [words(reply) for reply in slack.replies(GENERAL, root)]
 
 
-async def ready(deployment: Deployment) -> tuple[int, str]:
-    async with aiohttp.ClientSession() as session, session.get(f"{deployment.url}/readyz") as reply:
-        return reply.status, (await reply.json())["redis"]
+async def is_ready(deployment: Deployment, shown: str = "ok") -> None:
+    """Wait until `/readyz` answers 200 and shows this about Redis."""
+
+    async def shows() -> bool:
+        url = f"{deployment.url}/readyz"
+        async with aiohttp.ClientSession() as session, session.get(url) as reply:
+            return (reply.status, (await reply.json())["redis"]) == (200, shown)
+
+    await wait_until(shows)
 
 
 async def test_a_server_that_is_down_stops_only_its_own_workspaces(
@@ -62,10 +68,10 @@ async def test_a_server_that_is_down_stops_only_its_own_workspaces(
     (first, *_), (second, *_) = on(0, deployment), on(1, deployment)
     answers = await asyncio.gather(*(deployment.ask(team, f"in {team}") for team in TEAMS))
     assert all(f"in {team}" in each for team, each in zip(TEAMS, answers, strict=True))
-    assert await ready(deployment) == (200, "ok")
+    await is_ready(deployment)
     servers[1].kill()
     down = [str(number) for number in range(SHARDS) if number % 2]
-    assert await ready(deployment) == (200, f"shards {', '.join(down)} are down")
+    await is_ready(deployment, f"shards {', '.join(down)} are down")
     slack = deployment.slack(second)
     root = await slack.user("alice").says(GENERAL, "@bot while it is down")
     assert "meanwhile" in await deployment.ask(first, "meanwhile")
@@ -74,7 +80,7 @@ async def test_a_server_that_is_down_stops_only_its_own_workspaces(
     # Slack delivers again what was not acknowledged.
     [answer] = await answered(deployment, second, root)
     assert "while it is down" in answer
-    assert await ready(deployment) == (200, "ok")
+    await is_ready(deployment)
     assert len(slack.replies(GENERAL, root)) == 1
 
 
