@@ -15,7 +15,7 @@ from tests.browser.page_actions import (
     speak_as,
 )
 from tests.fakes.openai import held
-from tests.world import World
+from tests.world import World, wait_until
 
 TABLE = "Here:\n\n| Step | Hours |\n|---|--:|\n| Prepare | 2 |\n\n```python\nprint(1)\n```"
 
@@ -138,12 +138,15 @@ async def test_what_happened_shows_the_calls_of_a_message_in_order(
     await world_page.get_by_role("button", name="What happened").click()
     steps = world_page.locator(".step .what code")
     await expect(steps.filter(has_text="chat.postMessage").first).to_be_visible()
-    names = await steps.all_text_contents()
-    assert set(names[:2]) == {"message.channels", "app_mention"}
+    assert set((await steps.all_text_contents())[:2]) == {"message.channels", "app_mention"}
+
+    async def all_are_shown() -> bool:
+        called = [call.method for call in world.slack.calls if call.args.get("thread_ts")]
+        return [n for n in await steps.all_text_contents() if n in called] == called
+
+    await wait_until(all_are_shown)
     results = await world_page.locator(".step.slack .result").all_text_contents()
     assert all(result.startswith("ack") and result.endswith(" ms") for result in results)
-    shown = [call.method for call in world.slack.calls if call.args.get("thread_ts")]
-    assert [name for name in names if name in shown] == shown
 
 
 async def test_it_works_on_a_small_dark_screen(world: World, open_page: Opener) -> None:
