@@ -7,7 +7,7 @@ from statistics import median
 import pytest
 
 from tests.chaos.deployment import open_deployment
-from tests.chaos.leaving import ask_many, leave
+from tests.chaos.leaving import GRACE, ask_many, leave
 from tests.chaos.verdict import judge
 
 pytestmark = [
@@ -54,4 +54,4 @@ async def test_a_worker_hands_its_runs_over_immediately_on_sigterm(
     async with open_deployment(tmp_path, engine=engine) as deployment:
         left = await leave(deployment, 30)
     print(left)  # noqa: T201 - for who reads the run
-    assert left.broken(SOON) == []  # far less on an idle machine
+    assert left.broken(SOON, GRACE) == []  # far less on an idle machine

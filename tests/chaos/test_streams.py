@@ -14,6 +14,7 @@ import pytest
 from bot.slack.answer.stream import LIMIT
 from bot.slack.markdown.render import render
 from tests.chaos.deployment import Deployment, open_deployment
+from tests.chaos.leaving import GRACE
 from tests.chaos.processes import BotProcess
 from tests.chaos.verdict import parts_by_turn, runs_by_turn
 from tests.fakes.openai import Answer, held
@@ -116,7 +117,7 @@ async def test_a_worker_closes_its_streams_on_sigterm_and_another_one_continues(
         said = await deployment.say(channel)
         await deployment.slack.wait_for(lambda: deployment.slack.replies(channel, said.thread_ts))
         [begun] = deployment.slack.replies(channel, said.thread_ts)
-        assert await worker.leave() < 30  # what Heroku and Kubernetes give it
+        assert await worker.leave() < GRACE
         await wait_until(lambda: _no_request_is_open(deployment))
         assert begun.text
         assert text.startswith(begun.text)

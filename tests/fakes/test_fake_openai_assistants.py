@@ -125,7 +125,7 @@ async def test_a_run_expires_at_the_end_of_its_lifetime(connect: Connect) -> Non
 
 
 async def test_a_run_that_waits_for_outputs_expires_too(connect: Connect) -> None:
-    async with open_fake_openai(run_lifetime=0.05) as fake:
+    async with open_fake_openai(run_lifetime=1.0) as fake:
         client = connect(fake)
         thread_id = await begin(client)
         fake.answer = calling(Call("weather"))
