@@ -438,8 +438,8 @@ def main() -> None:
     if sys.version_info < (3, 11):  # noqa: UP036 - the reader may have an older one
         sys.exit("dev.py: needs Python 3.11 or newer")
     if len(sys.argv) < 2 or sys.argv[1] not in WORDS:
-        lines = (f"  {word:8}{(act.__doc__ or '').splitlines()[0]}" for word, act in WORDS.items())
-        sys.exit("usage: python3 dev.py WORD [ARGUMENTS]\n" + "\n".join(lines))
+        lines = (f"  {word:10}{(act.__doc__ or '').splitlines()[0]}" for word, act in WORDS.items())
+        sys.exit("usage: python3 dev.py COMMAND [ARGUMENTS]\n" + "\n".join(lines))
     WORDS[sys.argv[1]](*sys.argv[2:])
 
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 import dev
 from bot.cli.main import commands
-from bot.cli.reference import find_log_events, render_pages
+from bot.cli.reference import LogEvent, find_log_events, render_pages
 from bot.dlp.rules import load_rules
 from bot.errors import ConfigError
 from bot.settings import Settings
@@ -216,7 +216,9 @@ def test_the_readme_is_one_screen() -> None:
 def test_log_events_are_found_with_level_and_fields(tmp_path: Path) -> None:
     code = (
         'log.info("made", id=1)\nlog.warning("made", thread=2)\nprint("no", log.info)\nlog.info()\n'
+        'log.exception("broken" if one else "lost", turns=3)\n'
     )
     (tmp_path / "module.py").write_text(code)
-    [(name, event)] = find_log_events(tmp_path).items()
-    assert (name, event.levels, event.fields) == ("made", {"info", "warning"}, {"id", "thread"})
+    made, *others = find_log_events(tmp_path).items()
+    assert made == ("made", LogEvent({"info", "warning"}, {"id", "thread"}))
+    assert others == [(name, LogEvent({"error"}, {"turns"})) for name in ("broken", "lost")]

@@ -13,6 +13,7 @@ from bot.settings import render_table
 from bot.slack.scopes import render_table as render_scopes_table
 from bot.slack.surfaces.commands import COMMANDS
 from bot.telemetry import metrics
+from bot.telemetry.event_meanings import MEANINGS
 
 HEAD = "<!-- Generated from the code by `python3 dev.py generate`. -->\n"
 LEVELS = ("debug", "info", "warning", "error")
@@ -130,27 +131,27 @@ class LogEvent:
 
     levels: set[str] = field(default_factory=set)
     fields: set[str] = field(default_factory=set)
-    modules: set[str] = field(default_factory=set)
 
 
 def render_log_events() -> str:
-    """All log events at INFO and above."""
-    events = find_log_events(Path(__file__).parents[1])
+    """All log events at INFO and above. Raises ValueError if `MEANINGS` does not fit the code."""
+    found = find_log_events(Path(__file__).parents[1])
+    events = {name: event for name, event in found.items() if event.levels != {"debug"}}
+    if wrong := events.keys() ^ MEANINGS.keys():
+        raise ValueError(f"bot/telemetry/event_meanings.py: add or remove {sorted(wrong)}")
     rows = [
-        f"| `{name}` | {'/'.join(sorted(event.levels, key=LEVELS.index))} "
-        f"| {', '.join(f'`{each}`' for each in sorted(event.fields))} "
-        f"| `{', '.join(sorted(event.modules))}` |"
+        f"| `{name}` | {'/'.join(sorted(event.levels, key=LEVELS.index))} | {MEANINGS[name]} "
+        f"| {', '.join(f'`{each}`' for each in sorted(event.fields))} |"
         for name, event in sorted(events.items())
-        if event.levels != {"debug"}
     ]
     return f"""{HEAD}
 # Log events
 
 On a server each line is a JSON object with `event`, `level`, `timestamp` and the fields below; in a
 turn also `thread` and `turn`. Texts of messages, names and secrets are never logged. Events at
-DEBUG are left out here.
+DEBUG are left out here. At `error`, an operator should look.
 
-| event | level | fields | where |
+| event | level | what it means | fields |
 |---|---|---|---|
 {chr(10).join(rows)}
 """
@@ -161,21 +162,26 @@ def find_log_events(folder: Path) -> dict[str, LogEvent]:
     events: dict[str, LogEvent] = defaultdict(LogEvent)
     for path in sorted(folder.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and (name := _event_name(node)):
-                assert isinstance(node.func, ast.Attribute)
-                event = events[name]
-                event.levels.add(node.func.attr)
-                event.fields |= {word.arg for word in node.keywords if word.arg} - {"exc_info"}
-                event.modules.add(
-                    ".".join(("bot", *path.relative_to(folder).with_suffix("").parts))
-                )
+            if isinstance(node, ast.Call) and (level := _level(node.func)):
+                for name in _event_names(node.args[0]) if node.args else ():
+                    events[name].levels.add(level)
+                    fields = {word.arg for word in node.keywords if word.arg} - {"exc_info"}
+                    events[name].fields |= fields
     return events
 
 
-def _event_name(call: ast.Call) -> str:
-    function, first = call.func, call.args[0] if call.args else None
+def _level(function: ast.expr) -> str:
+    """The level of a call of the log; "" for other calls."""
     if not (isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name)):
         return ""
-    if function.value.id != "log" or function.attr not in LEVELS or first is None:
+    if function.value.id != "log":
         return ""
-    return str(first.value) if isinstance(first, ast.Constant) else ""
+    level = "error" if function.attr == "exception" else function.attr
+    return level if level in LEVELS else ""
+
+
+def _event_names(first: ast.expr) -> tuple[str, ...]:
+    """A constant, or either of two."""
+    if isinstance(first, ast.IfExp):
+        return (*_event_names(first.body), *_event_names(first.orelse))
+    return (str(first.value),) if isinstance(first, ast.Constant) else ()

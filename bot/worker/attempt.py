@@ -24,6 +24,7 @@ from bot.worker.attempt_log import (
     asked_at,
     facts_of,
     latency_of,
+    log_delay,
     log_taken,
     record_answer,
     span_of,
@@ -167,16 +168,7 @@ class Attempts:
     async def _come_back(self, turn: Turn, outcome: ComeBack, *, probed: bool = False) -> None:
         dependency = outcome.dependency
         metrics.retries.labels(metrics.kind(outcome.reason), dependency or "none").inc()
-        write = log.info if dependency else log.warning  # `circuit_opened` is the warning then
-        write(
-            "turn_delayed",
-            thread=turn.claim.thread.key,
-            turn=turn.id,
-            reason=outcome.reason,
-            after=round(outcome.after, 3),
-            attempt=turn.claim.attempt,
-            dependency=dependency or None,
-        )
+        log_delay(turn, outcome)
         await self._note_wait(turn, dependency)
         after = outcome.after
         if dependency:

@@ -12,6 +12,7 @@ from bot.telemetry import audit_log, metrics, trace
 from bot.telemetry.log import log
 from bot.telemetry.timeline import Timeline
 from bot.turn.rounds_so_far import rounds_of
+from bot.worker.outcomes import ComeBack
 
 PEOPLE = "people"
 """The name of a wait for people in the log, among the names of dependencies."""
@@ -27,6 +28,22 @@ def log_taken(claim: Claim) -> None:
         attempt=claim.attempt,
         crashes=claim.crashes,
     )
+
+
+def log_delay(turn: Turn, delay: ComeBack) -> None:
+    """Log that a turn is retried later; of an outage, `circuit_opened` is the warning."""
+    facts = {
+        "thread": turn.claim.thread.key,
+        "turn": turn.id,
+        "reason": delay.reason,
+        "after": round(delay.after, 3),
+        "attempt": turn.claim.attempt,
+        "dependency": delay.dependency or None,
+    }
+    if delay.dependency:
+        log.info("turn_delayed", **facts)
+    else:
+        log.warning("turn_delayed", **facts)
 
 
 def span_of(claim: Claim) -> AbstractContextManager[object]:

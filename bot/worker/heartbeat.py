@@ -105,12 +105,13 @@ class Heartbeat:
         self._circuits, self._is_due = set(beat.circuits), beat.due_soon
         self._store.circuits.refresh(beat.open_circuits)
         if beat.data_lost or beat.restored:
-            event = "redis_data_lost" if beat.data_lost else "redis_state_restored"
             # This includes turns that were refused while the heartbeat was in flight.
             turns = self._abandoned + self._active.turns
             lost = list({turn.id: turn for turn in turns}.values())
             self._abandoned.clear()
-            log.error(event, turns=len(lost))
+            log.error(
+                "redis_data_lost" if beat.data_lost else "redis_state_restored", turns=len(lost)
+            )
             self._to_reinstate += lost
             await self._drop_lost_claims(wait=True)
         else:
