@@ -21,6 +21,7 @@ from bot.engines.items import (
     read,
     read_text,
     read_usage,
+    run_status,
     text,
     text_of,
     whole,
@@ -106,7 +107,9 @@ class PartialResponse:
         self.events += 1
         response, kind = event.get("response"), text(event.get("type"))
         if isinstance(response, Mapping):
-            self.take_state({**response, "status": _status(kind, text(response.get("status")))})
+            self.take_state(
+                {**response, "status": _status(kind, run_status(response.get("status")))}
+            )
         elif (reader := _READERS.get(kind)) is not None:
             reader(self, event)
         elif kind in _ENDS:
@@ -116,7 +119,7 @@ class PartialResponse:
 
     def take_state(self, response: Item) -> None:
         """Apply the response from an event or a poll."""
-        status: Any = text(response.get("status")) or "completed"
+        status: Any = run_status(response.get("status")) or "completed"
         self.id, self.status = text(response.get("id")) or self.id, status
         items = [item for item in listed(response.get("output")) if isinstance(item, Mapping)]
         written = text(response.get("output_text")) or text(response.get("output"))
@@ -180,7 +183,9 @@ class PartialResponse:
         files = made_files(items)
         calls = calls_of(items) if takes_calls and status == "completed" else ()
         if status == "completed" and not (written.strip() or files or calls):
-            raise RunFailed(status, "empty", usage=usage, model=model)
+            written, citations = read({**item, "phase": None} for item in items)
+            if not written.strip():
+                raise RunFailed(status, "empty", usage=usage, model=model)
         return Update(
             status,
             written,
@@ -271,7 +276,7 @@ class PartialResponse:
             self._check()
 
     def _take_text(self, event: Item) -> None:
-        self._take_part({**event, "part": {"text": event.get("text")}})
+        self._take_part({**event, "part": {"text": text_of(event)}})
 
     def _annotate(self, event: Item) -> None:
         notes = self._part(event).notes
@@ -309,6 +314,7 @@ _READERS: Mapping[str, Callable[[PartialResponse, Item], None]] = {
     "response.output_text.delta": PartialResponse._write,
     "response.output_text.done": PartialResponse._take_text,
     "response.refusal.delta": PartialResponse._write,
+    "response.refusal.done": PartialResponse._take_text,
     "response.output_text.annotation.added": PartialResponse._annotate,
 }
 
@@ -318,7 +324,7 @@ def _status(kind: str, said: str) -> str:
     if kind in _BEGINS:
         return said if said in WORKING else "in_progress"
     if kind in _ENDS:
-        return _ENDS[kind] if said in WORKING or not said else said
+        return said if said in _ENDS.values() else _ENDS[kind]
     return said or "completed"
 
 

@@ -31,6 +31,7 @@ PAGE = 100
 LIST_BYTES = 24 * MIB
 """All entries of one list in memory, as far as they are kept."""
 SMALLEST_PAGE = 1
+_EVENTS = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:")
 _JSON = re.compile(r"(application|text)/([\w.-]+\+)?json\b(?!-)", re.IGNORECASE)
 PAGES = 200
 """Maximum pages of one list: a server may return the same page forever."""
@@ -138,7 +139,8 @@ class Api:
         raise Retry("not an event stream")
 
     async def pages(self, *path: str, **query: Any) -> AsyncIterator[list[Json]]:
-        """The pages of a list. A page whose body is too large is requested in smaller ones."""
+        """The pages of a list, each entry once: some servers return the same page again. A page
+        whose body is too large is requested in smaller ones."""
         limit, after, seen = PAGE, query.pop("after", ""), set[str]()
         for _ in range(PAGES):
             asked = {**query, "limit": limit} | ({"after": after} if after else {})
@@ -150,12 +152,13 @@ class Api:
                 limit = max(SMALLEST_PAGE, limit // 10)
                 continue
             data = [entry for entry in listed(page.get("data")) if isinstance(entry, dict)]
-            yield data
-            after = str((data[-1].get("id") if data else "") or "")
+            yield [entry for entry in data if text(entry.get("id")) not in seen]
+            after = text(data[-1].get("id")) if data else ""
             has_more = page.get("has_more", len(data) >= limit)
             if not has_more or not after or after in seen:
                 return
-            seen.add(after)
+            seen.update(text(entry.get("id")) for entry in data)
+            seen.discard("")
 
     async def all(
         self,
@@ -205,9 +208,18 @@ class Api:
         stream = response.stream
         assert isinstance(stream, httpx2.AsyncByteStream)
         try:
-            return _checked(parse(await read_whole(stream)))
+            body = await read_whole(stream)
         finally:
             await response.aclose()
+        return self._as_events(opened, body) if _EVENTS.match(body) else _checked(parse(body))
+
+    def _as_events(self, opened: EventStream, body: bytearray) -> EventStream:
+        """The events of a body that the server called JSON."""
+        request = opened.response.request
+        response = httpx2.Response(
+            opened.response.status_code, content=bytes(body), request=request
+        )
+        return EventStream(cast_to=object, response=response, client=self.client)
 
     def slow_timeout(self, seconds: float) -> httpx2.Timeout:
         """The timeout of a request whose response may take this long to begin."""

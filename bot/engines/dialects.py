@@ -90,13 +90,15 @@ class ResponsesDialect:
         items = [item for message in said for item in _as_items(message)]
         body |= {"input": items, "store": False, "stream": True}
         created = await self.requests.create(body, timeout=self._timeout)
+        is_done = False
         if isinstance(created, EventStream):
             await take_events(created, accepted, partial.take, lambda: partial.ended is not None)
+            is_done = created.is_done and bool(partial.text) and not partial.calls
         else:
             must_be_answer(created, "output", body["model"])
             accepted.set()
             partial.take_state(created)
-        if partial.ended is None and partial.is_complete:
+        if partial.ended is None and (partial.is_complete or is_done):
             partial.take_state({"status": "completed"})  # the server omits the last event
         if partial.ended is None:
             raise RunFailed("failed", "server_error", text=partial.text)

@@ -151,6 +151,8 @@ def _parse_status(
         return RunFailed("failed", "authentication" if status == 401 else "permission")
     if status == 501:
         return RunFailed("failed", "endpoint_not_found")
+    if status == 409 and _LOCKED.search(_Refusal(error).all):
+        return Retry("conversation_locked", after=lock_pause, counts=False)
     if status in (408, 409) or status < 400:
         return Retry(f"status {status}", after=retry_after(error))
     if status >= 500:

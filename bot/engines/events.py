@@ -203,7 +203,7 @@ class EventStream(AsyncStream[object]):
             raise self._error
 
     def _checked(self, name: str, event: Json) -> Json:
-        is_error = "error" in (name, event.get("type"))
+        is_error = "error" in (name, event.get("type"), event.get("object"))
         if is_error or "error" in event or "choices" in event:
             error = stated_error(event) or (event if is_error else None)
         else:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from traceback import clear_frames
 from typing import Any, Protocol
 
-from bot.engines.items import Item, text
+from bot.engines.items import Item, run_status
 from bot.engines.polling import Cadence, DeadlinePassed, Polls, error_backoff
 from bot.engines.streams import UPDATE_SECONDS, LiveStream, patience, progress
 from bot.engines.watch import Watch
@@ -146,7 +146,7 @@ class Following:
         """
         state = await self._fetch()
         self.partial.take_state(state)
-        if text(state.get("status")) not in self.working:
+        if run_status(state.get("status")) not in self.working:
             metrics.observe_lag(_number(state.get("completed_at")))
             return None
         newest = self._newest()

@@ -29,14 +29,35 @@ _STEP_STATUS: Mapping[str, Any] = {
 }
 
 
+FINAL, COMMENT = "final_answer", "commentary"
+"""Phases of messages."""
+_STATUSES: Mapping[str, str] = {
+    **dict.fromkeys(("complete", "done", "finished", "stop", "succeeded", "success"), "completed"),
+    **dict.fromkeys(("canceled", "aborted", "stopped"), "cancelled"),
+    **dict.fromkeys(("created", "pending", "preparing", "processing", "running"), "in_progress"),
+    **dict.fromkeys(("error", "errored"), "failed"),
+}
+"""Other words of servers for the statuses of the protocol."""
+
+
+def run_status(status: object) -> str:
+    """The status of a response or run in the words of the protocol; "" if there is none."""
+    word = text(status).lower()
+    return _STATUSES.get(word, word)
+
+
 def read(items: Iterable[Item]) -> tuple[str, tuple[Citation, ...]]:
     """Text and sources of the messages among `items`.
 
-    If messages have a phase, only the final answer counts; refusals count as text.
+    If messages have a phase, comments between the steps do not count, nor anything besides a final
+    answer; refusals count as text.
     """
     messages = [item for item in items if is_message(item)]
-    if any(message.get("phase") for message in messages):
-        messages = [item for item in messages if item.get("phase") == "final_answer"]
+    phases = {text(message.get("phase")) for message in messages}
+    if FINAL in phases:
+        messages = [item for item in messages if item.get("phase") == FINAL]
+    elif COMMENT in phases:
+        messages = [item for item in messages if item.get("phase") != COMMENT]
     texts: list[str] = []
     citations: list[Citation] = []
     length = 0

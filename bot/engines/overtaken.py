@@ -9,7 +9,7 @@ from bot.engines import RunRequest, conversations
 from bot.engines.answer import WORKING
 from bot.engines.api import Api
 from bot.engines.functions import calls_of
-from bot.engines.items import Item, is_message, read, text
+from bot.engines.items import Item, is_message, read, run_status, text
 from bot.errors import ConversationGone
 from bot.telemetry.log import log
 
@@ -28,11 +28,11 @@ async def overtaken(
     conversation = request.conversation
     if not answered_places(await conversations.items_of_turn(api, conversation), request):
         return ""
-    if is_working := text((await fetch()).get("status")) in WORKING:
+    if is_working := run_status((await fetch()).get("status")) in WORKING:
         await end()
     state = await fetch()
     items = await conversations.items_of_turn(api, conversation)
-    places, status = answered_places(items, request), text(state.get("status"))
+    places, status = answered_places(items, request), run_status(state.get("status"))
     if status == "completed" and len(places) < 2:
         return ""  # this is our own answer
     if status in WORKING or not places:

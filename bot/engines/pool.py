@@ -171,11 +171,13 @@ def _decompressed(response: Response, most: int) -> bytes | bytearray:
         return body
     if encoding not in WINDOWS:
         raise httpx2.RemoteProtocolError(f"content-encoding {encoding[:20]} was not offered")
-    inflater, inflated = transport.inflater_for(encoding, body), bytearray()
+    inflater, inflated = transport.Inflater(encoding), bytearray()
     try:
         for start in range(0, len(body), PIECE):
-            if (room := most - len(inflated)) > 0:
-                inflated += inflater.decompress(body[start : start + PIECE], room)
+            for piece in inflater.inflate(bytes(body[start : start + PIECE])):
+                inflated += piece[: most - len(inflated)]
+                if len(inflated) == most:
+                    return inflated
     except zlib.error as error:
         raise httpx2.DecodingError(str(error)) from None
     return inflated

@@ -7,7 +7,7 @@ from typing import Any
 from bot.calls import FunctionCall
 from bot.engines.answer import ANSWER_CHARS, ITEM_BYTES, MOST_ITEMS, MOST_PARTS
 from bot.engines.errors import DETAIL_CHARS, too_large
-from bot.engines.items import Item, fields, listed, text, whole
+from bot.engines.items import Item, fields, listed, parts_of, run_status, text, whole
 from bot.engines.size import VALUE_BYTES, size_of
 from bot.errors import RunFailed
 from bot.models import Card, Citation, MadeFile, RunStatus, Update, Usage
@@ -94,7 +94,7 @@ class PartialRun:
 
     @property
     def status(self) -> RunStatus:
-        shown: Any = text(fields(self.run).get("status"))
+        shown: Any = run_status(fields(self.run).get("status"))
         status: RunStatus = shown or ("queued" if self.run is None else "completed")
         return status
 
@@ -110,7 +110,7 @@ class PartialRun:
 
 def waiting_calls(run: Item) -> tuple[FunctionCall, ...]:
     """The calls that a run waits for; none if it does not wait."""
-    if run.get("status") != PAUSED:
+    if run_status(run.get("status")) != PAUSED:
         return ()
     action = fields(fields(run.get("required_action")).get("submit_tool_outputs"))
     found: dict[str, FunctionCall] = {}
@@ -146,7 +146,7 @@ def read(messages: Iterable[Item]) -> tuple[str, tuple[Citation, ...]]:
         if length:
             texts.append("\n\n")
             length += 2
-        for part in listed(message.get("content")):
+        for part in parts_of(message):
             citations += [_citation(note, length) for note in _notes(part)]
             texts.append(text_of(part))
             length += len(texts[-1])
@@ -157,7 +157,7 @@ def made_files(messages: Iterable[Item]) -> tuple[MadeFile, ...]:
     """Images, and the files to which the text links; each once."""
     found: dict[str, MadeFile] = {}
     for message in messages:
-        for part in listed(message.get("content")):
+        for part in parts_of(message):
             image = text(fields(fields(part).get("image_file")).get("file_id"))
             if image:
                 found[image] = MadeFile(image, "image.png")

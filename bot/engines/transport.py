@@ -6,7 +6,7 @@ A broken proxy can send an endless body or line. The worker must not run out of 
 import sys
 import time
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import aiohttp
@@ -32,6 +32,8 @@ EXTRA_SECONDS = "extra_seconds"
 """The extension for the total time of a request beyond its read timeout."""
 _EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 _ZLIB = 15
+_GZIP = b"\x1f\x8b"
+"""The first bytes of a member of gzip."""
 _METHOD = 8
 """The first half byte of a zlib header."""
 WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": _ZLIB}
@@ -89,8 +91,8 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
 def _limited(
     request: httpx2.Request, response: httpx2.Response, stream: httpx2.AsyncByteStream
 ) -> httpx2.AsyncByteStream:
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding != "identity":
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    if encoding not in ("", "identity"):
         if encoding not in WINDOWS:
             raise httpx2.RemoteProtocolError(f"content-encoding {encoding[:20]} was not offered")
         del response.headers["content-encoding"]
@@ -195,29 +197,59 @@ def _behind_last_event(data: bytes) -> bytes | None:
     return data[max(ends) :] if ends else None
 
 
-def inflater_for(encoding: str, beginning: bytes | bytearray) -> Any:
-    """A decompressor for a body that begins with these bytes: some servers leave out the header of
-    `deflate`."""
-    is_headless = WINDOWS[encoding] == _ZLIB and beginning[:1] and beginning[0] & 15 != _METHOD
-    return zlib.decompressobj(-_ZLIB if is_headless else WINDOWS[encoding])
+class Inflater:
+    """Decompresses a body piece by piece.
+
+    Gzip may have several members: some proxies compress each piece on its own. Some servers leave
+    out the header of `deflate`.
+    """
+
+    def __init__(self, encoding: str) -> None:
+        self._window = WINDOWS[encoding]
+        self._inflater: Any = None
+        self._held = b""
+
+    def inflate(self, data: bytes) -> Iterator[bytes]:
+        """The content of the next bytes, at most 1 MiB at once. Raises zlib.error."""
+        data, self._held = self._held + data, b""
+        while data:
+            if self._inflater is None or self._inflater.eof:
+                if self._inflater is not None and not self._begins_member(data):
+                    return
+                self._inflater = zlib.decompressobj(self._window_of(data))
+            yield self._inflater.decompress(data, MIB)
+            is_over = self._inflater.eof
+            data = self._inflater.unused_data if is_over else self._inflater.unconsumed_tail
+
+    def finish(self) -> bytes:
+        """The rest, at the end of the body. Raises zlib.error."""
+        return self._inflater.flush() if self._inflater else b""
+
+    def _begins_member(self, data: bytes) -> bool:
+        """Whether another member follows; other bytes behind a member are ignored."""
+        if self._window == _ZLIB:
+            return False
+        if len(data) < len(_GZIP):
+            self._held = data
+        return data.startswith(_GZIP)
+
+    def _window_of(self, data: bytes) -> int:
+        is_headless = self._window == _ZLIB and data[0] & 15 != _METHOD
+        return -_ZLIB if is_headless else self._window
 
 
 class _Decompressed(_Wrapped):
-    """Inflates piece by piece: a small body may expand to a thousand times its size."""
+    """Decompresses piece by piece: a small body may expand to a thousand times its size."""
 
     def __init__(self, stream: httpx2.AsyncByteStream, encoding: str) -> None:
         super().__init__(stream)
-        self._encoding = encoding
+        self._inflater = Inflater(encoding)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        inflater: Any = None
         try:
             async for chunk in self._stream:
-                inflater = inflater or inflater_for(self._encoding, chunk)
-                while chunk:
-                    yield inflater.decompress(chunk, MIB)
-                    chunk = inflater.unconsumed_tail
-            if inflater:
-                yield inflater.flush()
+                for piece in self._inflater.inflate(chunk):
+                    yield piece
+            yield self._inflater.finish()
         except zlib.error as error:
             raise httpx2.DecodingError(str(error)) from None

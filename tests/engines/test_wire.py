@@ -91,6 +91,14 @@ ANSWERS = {
     "a connection that breaks behind the end": response(
         events(*CHUNKS), EVENTS, "Content-Length: 9999"
     ).replace(b"data: [DONE]\n\n", b""),
+    "gzip of several members": response(
+        b"".join(gzip.compress(f"data: {json.dumps(each)}\n\n".encode()) for each in CHUNKS)
+        + b"\0",
+        EVENTS,
+        "Content-Encoding: gzip",
+    ),
+    "an encoding without a name": response(events(*CHUNKS), EVENTS, "Content-Encoding: "),
+    "events that are called JSON": response(": ping\n\n" + events(*CHUNKS), JSON),
     "deltas that are text": response(
         events({"choices": [{"delta": "Hello "}]}, {"choices": [{"delta": "world"}]}, STOP), EVENTS
     ),
@@ -195,16 +203,33 @@ RESPONSES: dict[str, Sequence[Any]] = {
     "deltas behind the end": (ended(type="message", role="assistant", content=TEXT), *DELTAS),
     "the whole text at its end only": ({"type": "response.output_text.done", "text": TEXT},),
     "no last event": (DELTA, {"type": "response.output_text.done", "item_id": "m", "text": TEXT}),
+    "a refusal in one piece": ({"type": "response.refusal.done", "refusal": TEXT}, END),
+    "no end but the last line": DELTAS,
+    "an end in other words": (*DELTAS, END | {"response": {"status": "Succeeded"}}),
+    "a comment without an answer": (ended(content=TEXT, phase="commentary"),),
+    "an unknown phase": (ended(content=TEXT, phase="analysis"),),
     "the text beside the items": (
         {"type": "response.completed", "response": {"output": [], "output_text": TEXT}},
     ),
 }
 
 
+PHASES = ("first I look", "commentary"), (TEXT, "final_answer")
+
+
 @pytest.mark.parametrize("kind", RESPONSES)
 async def test_a_response_is_read_however_it_is_written(kind: str) -> None:
     content = response(events({"type": "response.created"}, *RESPONSES[kind]), EVENTS)
     assert (await the_answer(content, "responses")).text == TEXT
+
+
+async def test_a_comment_is_not_part_of_an_answer() -> None:
+    comment, answer = ({"content": each, "phase": phase} for each, phase in PHASES)
+    last = END | {"response": {"status": "completed", "output": [comment, answer]}}
+    update = await the_answer(
+        response(events({"type": "response.created"}, last), EVENTS), "responses"
+    )
+    assert update.text == TEXT
 
 
 async def test_the_type_of_an_event_may_be_its_name() -> None:

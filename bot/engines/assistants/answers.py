@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from bot.engines.api import Api
+from bot.engines.assistants.lookup import created_at
 from bot.engines.items import Item, fields, text
 from bot.engines.runs import PAUSED, PartialRun, finish, read, text_of_message, waiting_calls
 from bot.errors import BotError, RunFailed
@@ -70,6 +71,8 @@ class Answers:
         """The messages of the run, in order."""
         path = ("threads", run.conversation_id, "messages")
         messages = await self._api.all(*path, run_id=run.id, order="asc")
+        if messages and created_at(messages[0]) > created_at(messages[-1]):
+            messages.reverse()  # the server ignores `order`
         # Some servers ignore `run_id`, or do not report the run of a message.
         asked = max((i for i, m in enumerate(messages) if m.get("role") == "user"), default=-1)
         ours: list[Item] = [

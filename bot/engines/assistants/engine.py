@@ -191,10 +191,11 @@ class AssistantsEngine:
             error.acted = await self._answers.used_tools(run, partial)
             yield await self._answers.salvage(run, partial, error)
             return
-        if partial.status == PAUSED and run.takes_calls:
+        calls = waiting_calls(fields(partial.run))
+        if calls and run.takes_calls:
             yield await self._answers.with_calls(run, partial)
             return
-        if partial.status == PAUSED:
+        if calls:
             partial.run = await self._answer_unavailable_tools(run, fields(partial.run))
             async with following:
                 async for polled in following.polled():
@@ -288,13 +289,18 @@ class AssistantsEngine:
         return with_id(await self._api.get(*path))
 
     async def _answer_unavailable_tools(self, run: Run, state: Item) -> Item:
-        """Submit outputs for unavailable tools, so that the model continues without them."""
+        """Submit outputs for unavailable tools, so that the model continues without them. A refusal
+        leaves the run as it is."""
         outputs = [
             {"tool_call_id": call.id, "output": "error: this tool is not available"}
             for call in waiting_calls(state)
         ]
         path = ("threads", run.conversation_id, "runs", run.id, "submit_tool_outputs")
-        return with_id(await self._api.post(*path, body={"tool_outputs": outputs}))
+        try:
+            return with_id(await self._api.post(*path, body={"tool_outputs": outputs}))
+        except RunFailed as error:
+            log.warning("outputs_refused", run=run.id, reason=error.reason)
+            return state
 
 
 @dataclass(frozen=True, slots=True)
