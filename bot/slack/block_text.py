@@ -57,9 +57,14 @@ def block_text(block: Payload, depth: int = 0) -> str:
         return string(block.get("text")).strip()
     if kind in _CHOICES:
         return "\n".join(_choices(block, depth))
-    if isinstance(block.get("rows"), list):
+    if is_table(block):
         return "\n".join([*_texts(block, depth), *_table(block["rows"], depth)])
     return "\n".join(_texts(block, depth))
+
+
+def is_table(block: Payload) -> bool:
+    """Whether the layout of a block is part of its meaning."""
+    return isinstance(block.get("rows"), list)
 
 
 def _texts(value: Any, depth: int) -> Iterator[str]:
@@ -170,6 +175,8 @@ def _inline(part: Payload, depth: int) -> str:
         return f":{string(part.get('name'))}:" + (f":skin-tone-{tone}:" if tone else "")
     if kind == "date":
         return _date(part)
+    if kind == "color":
+        return escape(string(part.get("value")))
     if kind in _REFERENCES:
         key, mark = _REFERENCES[kind]
         return f"<{mark}{_label(target)}>" if (target := string(part.get(key))) else ""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from bot.models import File
-from bot.slack.block_text import block_lines, block_text, dicts, link, quoted, string
+from bot.slack.block_text import block_text, dicts, is_table, link, quoted, string
 from bot.slack.payload import Payload
 from bot.slack.shared_files import parse_files, transcript
 from bot.slack.text import REFERENCE, escape, parse_text, unescape
@@ -35,7 +35,7 @@ FALLBACKS = frozenset(
 _FORMATTING = str.maketrans("", "", "*_~`")
 _WORD = re.compile(r"\w+")
 _VISIBLE = re.compile(
-    "[^\\s\u00ad\u034f\u061c\u115f\u1160\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff]"
+    "[^\\s\u00ad\u034f\u061c\u115f\u1160\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\U000e0000-\U000e007f]"
 )
 """A character that people can see."""
 
@@ -96,7 +96,9 @@ def _own(message: Payload, *, by_app: bool) -> str:
     For people's messages Slack derives `text` from the blocks. Apps write it themselves, often as a
     short summary.
     """
-    text, lines = string(message.get("text")), block_lines(message.get("blocks"))
+    text = string(message.get("text"))
+    blocks = [(each, said) for each in dicts(message.get("blocks")) if (said := block_text(each))]
+    lines = [said for _, said in blocks]
     if text.strip() in FALLBACKS:
         text = ""
     if not lines or not text.strip():
@@ -104,7 +106,9 @@ def _own(message: Payload, *, by_app: bool) -> str:
     if by_app and _words(text) <= _words("\n".join(lines)):
         return "\n".join(lines)
     known = _words(text)
-    return "\n".join([text, *(line for line in lines if not _words(line) <= known)])
+    return "\n".join(
+        [text, *(said for each, said in blocks if is_table(each) or not _words(said) <= known)]
+    )
 
 
 def _words(wire: str) -> set[str]:
@@ -157,7 +161,7 @@ def _attachment_lines(attachment: Payload, depth: int) -> Iterator[str]:
     yield _image(attachment)
     for action in dicts(attachment.get("actions")):
         yield block_text({**action, "type": "button"})
-    for key in ("preview", "list"):
+    for key in ("preview", "list", "entity"):
         if isinstance(part := attachment.get(key), dict):
             yield block_text(part)
     for inner in dicts(attachment.get("attachments")):

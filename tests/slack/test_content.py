@@ -109,6 +109,27 @@ def test_a_pasted_table_comes_in_rows(message: Json) -> None:
     )
 
 
+def test_a_table_of_words_that_the_text_has_too_is_read() -> None:
+    table = {"type": "table", "rows": [["North", "4711"], ["South", "815"]]}
+    text = "North 4711 South 815"
+    assert seen({"text": text, "blocks": [table]}) == f"{text}\n| North | 4711 |\n| South | 815 |"
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        ({"blocks": rich(section({"type": "color", "value": "#4a154b"}))}, "#4a154b"),
+        (
+            {"attachments": [{"entity": {"title": "Acme", "fields": [{"label": "Won"}]}}]},
+            "Acme\nWon",
+        ),
+    ],
+    ids=["a color", "an object of another app"],
+)
+def test_rare_elements_are_read(message: Json, text: str) -> None:
+    assert seen({"text": ""} | message) == text
+
+
 RED = {"text": {"text": "Red"}, "description": {"text": "warm"}, "value": "r"}
 DISK = "*Disk nearly full* on db-7: 93 %"
 NOTHING = "[no preview available]"

@@ -245,3 +245,9 @@ def test_a_message_of_a_growing_answer_has_a_bounded_number_of_blocks() -> None:
     assert len(messages) == 3
     for message in messages:
         assert sum(line.blocks for line in outline(message).lines) <= MAX_BLOCKS
+
+
+def test_half_a_character_is_held_back_until_the_other_half_comes() -> None:
+    visible = Visible()
+    assert visible.of("word \ud83d").strip() == "word"
+    assert visible.of("word \ud83d\ude00 more ") == "word \U0001f600 more "
