@@ -88,6 +88,7 @@ MEANINGS: Mapping[str, str] = {
     "notice_not_posted": "the notice of an outage was not posted",
     "orphan_kept": "a remote conversation could not be deleted; the sweep retries",
     "orphans_not_deletable": "conversations stay at the AI server: their key is gone",
+    "outputs_refused": "a run did not take the outputs of its calls; it is cancelled",
     "own_token_revoked": "`SLACK_BOT_TOKEN` was revoked: install the app again",
     "own_tool_failed": "one of the bot's own tools failed; the model is informed",
     "own_workspace_not_kept": "a shard is down at the start; the next start repeats the note",
