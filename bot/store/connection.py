@@ -12,6 +12,7 @@ from bot.models import Thread
 from bot.store.exchange import Exchange, without_errors
 from bot.store.keys import Keys
 from bot.store.limits import CallLimits
+from bot.store.pipelining import Pipelines
 from bot.store.retries import Admit, Retries
 from bot.store.scripts import RedisCommand, RedisValues, Script, ScriptCall, load
 from bot.store.topology import Topology
@@ -49,6 +50,7 @@ class Connection:
         topology: Topology,
         keys: Keys,
         limits: CallLimits,
+        pipelines: Pipelines,
         timing: StoreTiming,
         confirm: Confirm = "",
         admit: Admit | None = None,
@@ -56,7 +58,7 @@ class Connection:
         self.topology = topology
         self.timing = timing
         self._keys = keys
-        self._exchange = Exchange(topology, limits)
+        self._exchange = Exchange(topology, limits, pipelines)
         self._retries = Retries(topology, limits, timing, admit)
         self._confirmation = CONFIRMATIONS[confirm]
 
@@ -115,10 +117,11 @@ class Connection:
         async def run(client: "Redis") -> list[Any]:
             replies = await self._exchange.send(client, commands, follow=not more)
             unknown = [at for at, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-            if unknown:  # only these: the others have run
+            if unknown:  # not the other scripts: they have run
                 await self._load(client, scripts)
-                found = await self._exchange.send(client, [commands[at] for at in unknown])
-                for at, reply in zip(unknown, found, strict=True):
+                again = [*unknown, *range(len(scripts), len(commands))]
+                found = await self._exchange.send(client, [commands[at] for at in again])
+                for at, reply in zip(again, found, strict=True):
                     replies[at] = reply
             return without_errors(replies)
 
@@ -126,8 +129,9 @@ class Connection:
 
     async def _load(self, client: "Redis", scripts: Sequence[Script]) -> None:
         """Load scripts into a server that does not know them: it is new, or was flushed."""
-        for source in {script.sha: script.source for script in scripts}.values():
-            await client.script_load(source)
+        sources = {script.sha: script.source for script in scripts}.values()
+        loads = [("SCRIPT", "LOAD", source) for source in sources]
+        without_errors(await self._exchange.send(client, loads, follow=False))
 
     async def run_confirmed(
         self,

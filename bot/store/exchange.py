@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from hiredis import pack_command
 from redis.asyncio import Redis
-from redis.exceptions import AskError, MovedError, ResponseError
+from redis.exceptions import AskError, MovedError
 
 from bot.store.limits import CallLimits
+from bot.store.pipelining import Pipelines
 from bot.store.scripts import RedisCommand, source_of
 from bot.store.topology import Topology
 
@@ -15,9 +15,10 @@ from bot.store.topology import Topology
 class Exchange:
     """Sends commands, each to the node that holds its key."""
 
-    def __init__(self, topology: Topology, limits: CallLimits) -> None:
+    def __init__(self, topology: Topology, limits: CallLimits, pipelines: Pipelines) -> None:
         self._topology = topology
         self._limits = limits
+        self._pipelines = pipelines
 
     async def send(
         self, client: "Redis", commands: Sequence[RedisCommand], *, follow: bool = True
@@ -26,7 +27,7 @@ class Exchange:
 
         `follow`: commands whose key was moved to another node are sent to that one.
         """
-        replies = await exchange(client, commands)
+        replies = await self._pipelines.of(client).send(client, commands)
         for at, reply in enumerate(replies if follow else ()):
             if isinstance(reply, AskError) and not isinstance(reply, MovedError):
                 replies[at] = await self._ask(reply, commands[at])
@@ -38,35 +39,7 @@ class Exchange:
             command = ("EVAL", source_of(str(command[1])), *command[2:])
         node = await self._topology.node((error.host, error.port))
         async with self._limits.of(node):
-            return (await exchange(node, [("ASKING",), command]))[1]
-
-
-async def exchange(client: "Redis", commands: Sequence[RedisCommand]) -> list[Any]:
-    """Send commands in one round trip; returns their replies, errors among them.
-
-    This is what redis-py does for a pipeline, without what it measures and retries around it. A
-    connection that was closed, or holds unread data, is reopened first.
-    """
-    request = b"".join(pack_command(tuple(command)) for command in commands)  # type: ignore[arg-type]  # hiredis's gap
-    pool: Any = client.connection_pool
-    connection = pool.get_available_connection()
-    try:
-        if not connection.is_connected or await connection.can_read():
-            await pool.ensure_connection(connection)
-        await connection.send_packed_command(request)
-        return [await _reply(client, connection, command) for command in commands]
-    except BaseException:
-        await connection.disconnect(nowait=True)  # replies may be left
-        raise
-    finally:
-        await pool.release(connection)
-
-
-async def _reply(client: "Redis", connection: Any, command: RedisCommand) -> Any:
-    try:
-        return await client.parse_response(connection, str(command[0]))
-    except ResponseError as error:
-        return error
+            return (await self._pipelines.of(node).send(node, [("ASKING",), command]))[1]
 
 
 def without_errors(replies: list[Any]) -> list[Any]:

@@ -13,9 +13,13 @@ from bot.store.cluster import Cluster, SlotMap
 from bot.store.connection import Confirm, Connection
 from bot.store.keys import Keys
 from bot.store.limits import CallLimits
+from bot.store.pipelining import Pipelines
 from bot.store.retries import Admit
 from bot.store.topology import Clients, OneServer, Sentinels, Topology
 from bot.timing import StoreTiming
+
+CALLS_A_CONNECTION = 8
+"""Calls that are under way for each connection, before others wait: see `pipelining`."""
 
 
 class Server:
@@ -39,7 +43,8 @@ class Server:
         self._topologies = Topologies(
             url, tls_verify=tls_verify, connections=connections, timing=timing
         )
-        self._limits = CallLimits(connections)
+        self._limits = CallLimits(connections * CALLS_A_CONNECTION)
+        self._pipelines = Pipelines(connections)
         self._timing = timing
         self._confirm = confirm
 
@@ -50,7 +55,8 @@ class Server:
     def connect(self, keys: Keys, admit: Admit | None = None) -> "Connection":
         """The access to some keys. `admit` is awaited before each call."""
         topology = self._topologies.of(keys.name(""))
-        return Connection(topology, keys, self._limits, self._timing, self._confirm, admit)
+        pipelines, timing = self._pipelines, self._timing
+        return Connection(topology, keys, self._limits, pipelines, timing, self._confirm, admit)
 
     async def close(self) -> None:
         """Close all connections."""

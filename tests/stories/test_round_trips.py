@@ -36,7 +36,7 @@ MOST_COMMANDS = {
 """Commands inside of scripts, those of `web` included."""
 OF_TURNS = frozenset(
     {
-        *("take", "begin", "record", "save", "settle", "catch_up", "account", "orphan"),
+        *("take", "begin", "record", "save", "settle", "catch_up", "account", "orphan", "pace"),
         *("GET", "LRANGE", "PTTL"),
     }
 )
@@ -47,8 +47,8 @@ async def count(world: World, traffic: Traffic, root: str) -> tuple[list[str], i
     """The round trips of a turn, and the commands inside of its scripts."""
     traffic.reset()
     await world.ask("#general", "and this?" if root else "@bot hello", thread_ts=root)
-    trips = [" ".join(trip) for trip in traffic.trips if trip[0] in OF_TURNS]
-    return trips, traffic.inner_commands
+    trips = [" ".join(name for name in trip if name in OF_TURNS) for trip in traffic.trips]
+    return [trip for trip in trips if trip], traffic.inner_commands
 
 
 @pytest.mark.parametrize("engine", ["responses", "assistants"])

@@ -1,0 +1,177 @@
+"""Automatic pipelining: calls that are made at the same moment share a round trip.
+
+Under load, most of what a call costs is its round trip: system calls at both ends, and with
+`appendfsync always` a write to the disk.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from hiredis import pack_command
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from bot.store.scripts import RedisCommand
+
+MOST_COMMANDS = 64
+"""Commands that calls may share a round trip with: Redis runs them in a row, and the first caller
+waits for none of them."""
+BLOCKING = frozenset({"XREADGROUP", "WAIT", "WAITAOF"})
+"""Commands whose reply may take long: they share no round trip."""
+
+
+class Pipelines:
+    """The pipeline to each server: a node of a cluster that hangs delays no call to the others."""
+
+    def __init__(self, connections: int) -> None:
+        """`connections` to each server, at most."""
+        self._connections = connections
+        self._each: WeakKeyDictionary[Redis, Pipeline] = WeakKeyDictionary()
+
+    def of(self, client: "Redis") -> "Pipeline":
+        """The pipeline to the server that this client leads to."""
+        pipeline = self._each.get(client)
+        if pipeline is None:
+            pipeline = self._each[client] = Pipeline(self._connections)
+        return pipeline
+
+
+class QueuedCall:
+    """The commands of a caller that waits for their replies."""
+
+    __slots__ = ("client", "commands", "replies", "trip")
+
+    def __init__(self, client: "Redis", commands: Sequence[RedisCommand]) -> None:
+        self.client = client
+        self.commands = commands
+        self.replies: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        self.trip: RoundTrip | None = None
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it shares no round trip."""
+        return len(self.commands) > MOST_COMMANDS or any(
+            command[0] in BLOCKING for command in self.commands
+        )
+
+
+class RoundTrip:
+    """A round trip of some calls."""
+
+    def __init__(self, calls: Sequence[QueuedCall]) -> None:
+        self._calls = calls
+        self._task = asyncio.create_task(self._make())
+        for call in calls:
+            call.trip = self
+
+    def when_done(self, callback: Callable[[], None]) -> None:
+        """QueuedCall back at its end."""
+        self._task.add_done_callback(lambda _: callback())
+
+    def give_up(self) -> None:
+        """End it if no caller is left: its connection is closed."""
+        if all(call.replies.done() for call in self._calls):
+            self._task.cancel()
+
+    async def _make(self) -> None:
+        try:
+            client = self._calls[0].client
+            commands = [command for call in self._calls for command in call.commands]
+            replies = iter(await round_trip(client, commands))
+        except BaseException as error:
+            self._fail(error)
+            if not isinstance(error, Exception):
+                raise
+            return
+        for call in self._calls:
+            own = list(islice(replies, len(call.commands)))
+            if not call.replies.done():
+                call.replies.set_result(own)
+
+    def _fail(self, error: BaseException) -> None:
+        for call in self._calls:
+            if isinstance(error, Exception) and not call.replies.done():
+                call.replies.set_exception(error)
+            call.replies.cancel()
+
+
+class Pipeline:
+    """The calls to one server. Those of one pass of the event loop share a round trip, and so do
+    those that have waited for a free connection."""
+
+    def __init__(self, connections: int) -> None:
+        self._free = connections
+        self._waiting: deque[QueuedCall] = deque()
+        self._is_due = False
+
+    async def send(self, client: "Redis", commands: Sequence[RedisCommand]) -> list[Any]:
+        """Send commands in one round trip; returns their replies, errors among them."""
+        call = QueuedCall(client, commands)
+        self._waiting.append(call)
+        self._plan()
+        try:
+            return await call.replies
+        except asyncio.CancelledError:
+            if call.trip:
+                call.trip.give_up()
+            raise
+
+    def _plan(self) -> None:
+        if self._waiting and self._free and not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self._begin)
+
+    def _begin(self) -> None:
+        self._is_due = False
+        while self._free and (calls := self._next()):
+            self._free -= 1
+            RoundTrip(calls).when_done(self._end)
+
+    def _end(self) -> None:
+        self._free += 1
+        self._plan()
+
+    def _next(self) -> list[QueuedCall]:
+        """The calls of the next round trip; those whose callers have given up are dropped."""
+        calls, commands = list[QueuedCall](), 0
+        while self._waiting:
+            call = self._waiting[0]
+            if not call.replies.done():
+                commands += len(call.commands)
+                if calls and (commands > MOST_COMMANDS or call.is_alone or calls[0].is_alone):
+                    break
+                calls.append(call)
+            self._waiting.popleft()
+        return calls
+
+
+async def round_trip(client: "Redis", commands: Sequence[RedisCommand]) -> list[Any]:
+    """Send commands in one round trip; returns their replies, errors among them.
+
+    This is what redis-py does for a pipeline, without what it measures and retries around it. A
+    connection that was closed, or holds unread data, is reopened first.
+    """
+    request = b"".join(pack_command(tuple(command)) for command in commands)  # type: ignore[arg-type]  # hiredis's gap
+    pool: Any = client.connection_pool
+    connection = pool.get_available_connection()
+    try:
+        if not connection.is_connected or await connection.can_read():
+            await pool.ensure_connection(connection)
+        await connection.send_packed_command(request)
+        return [await _reply(client, connection, command) for command in commands]
+    except BaseException:
+        await connection.disconnect(nowait=True)  # replies may be left
+        raise
+    finally:
+        await pool.release(connection)
+
+
+async def _reply(client: "Redis", connection: Any, command: RedisCommand) -> Any:
+    try:
+        return await client.parse_response(connection, str(command[0]))
+    except ResponseError as error:
+        return error
