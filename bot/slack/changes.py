@@ -113,6 +113,12 @@ class MessageChanges:
         history = await self._store.conversations.history(message.thread)
         return any(record.role == "user" and record.ts == message.ts for record in history)
 
+    async def _is_kept(self, message: Message) -> bool:
+        """Whether it is in the conversation's record or in a dead letter."""
+        if await self._was_asked(message):
+            return True
+        return bool(await self._store.dead.with_message(message.thread, message.ts))
+
     async def _is_last(self, message: Message) -> bool:
         """Whether it is the thread's last question, answered or being answered."""
         state = await self._store.inbox.state(message.thread)
@@ -164,7 +170,7 @@ class MessageChanges:
         if amendment == "waiting" or await store.routing.withdraw(thread, message.ts):
             log.info("message_withdrawn", thread=thread.key, ts=message.ts)
             return
-        if amendment == "absent" and not await self._was_asked(message):
+        if amendment == "absent" and not await self._is_kept(message):
             log.info("deleted_message_not_found", thread=thread.key, ts=message.ts)
             return
         await store.inbox.deliver(

@@ -74,6 +74,24 @@ class DeadLetters:
         """Replace a letter."""
         await self._connection.execute("HSET", self._keys.dead, letter.id, encode(letter))
 
+    async def with_message(self, thread: Thread, ts: str) -> tuple[DeadLetter, ...]:
+        """The letters that hold a message."""
+        texts = await self._connection.run("dead_of", thread, text=ts)
+        letters = [letter for _, letter in read_each(self._keys.dead, texts, _parse)]
+        return tuple(
+            letter
+            for letter in letters
+            if letter.thread == thread and any(m.ts == ts for m in letter.messages)
+        )
+
+    async def withdraw(self, thread: Thread, ts: str) -> None:
+        """Remove a deleted message."""
+        for letter in await self.with_message(thread, ts):
+            if others := tuple(m for m in letter.messages if m.ts != ts):
+                await self.save(replace(letter, messages=others))
+            else:
+                await self.drop(letter.id)
+
     async def drop(self, id: str) -> bool:
         """Delete a letter; False if there is no such letter."""
         return bool(await self._connection.execute("HDEL", self._keys.dead, id))

@@ -68,9 +68,7 @@ async def record(
         return await inbox.settle(turn.claim, answered=request.messages)
     questions = request.questions
     given = turn.recall(steps.ENGINE_INPUT) or EngineInput(messages=questions)
-    said = [*given.before]
-    kept = turn.recall(steps.KEPT_FILES) or {}
-    said += [Record("user", m.text, m.ts, m.user_id, kept.get(m.ts, "")) for m in given.messages]
+    said = _records_of(turn, given)
     text = await in_thread(clean, answer.text)
     said.append(Record("assistant", text, questions[-1].ts, outputs=progress.outputs))
     missed = () if services.engine.appends else owed(turn, request, answer, given.messages)
@@ -94,6 +92,19 @@ async def record(
     if progress.holds_unkept and turn.conversation is not None:
         await delete_now(services.store, services.engine, turn.conversation)
     return previous
+
+
+def asked(turn: Turn) -> list[Record]:
+    """The record of a turn whose answer cannot be posted: its conversation may hold what people
+    said, who may delete it later."""
+    given = turn.recall(steps.ENGINE_INPUT)
+    return _records_of(turn, given) if given else []
+
+
+def _records_of(turn: Turn, given: EngineInput) -> list[Record]:
+    kept = turn.recall(steps.KEPT_FILES) or {}
+    said = [Record("user", m.text, m.ts, m.user_id, kept.get(m.ts, "")) for m in given.messages]
+    return [*given.before, *said]
 
 
 def owed(

@@ -59,6 +59,7 @@ async def _retract(turn: Turn, services: Services, command: Message) -> None:
     async def forget_message(again: bool) -> bool:
         deleted = await _delete_message(turn, services, command.text, again=again)
         await conversations.retract(turn.claim, command.text)
+        await services.store.dead.withdraw(command.thread, command.text)
         if not deleted:
             await conversations.abandon(turn.claim)
         return deleted
@@ -77,7 +78,8 @@ async def _delete_message(turn: Turn, services: Services, ts: str, *, again: boo
     if conversation is None or conversation.engine != engine.name:
         return True
     history = await services.store.conversations.history(turn.claim.thread)
-    if any(record.evicted for record in history):
+    known = any(record.ts == ts for record in history)
+    if not known or any(record.evicted for record in history):
         return False  # the server's copy is found by its text
     try:
         async with asyncio.timeout(DELETE_SECONDS):

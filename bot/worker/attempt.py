@@ -14,6 +14,7 @@ from bot.telemetry.log import log
 from bot.telemetry.timeline import Timeline
 from bot.texts.answers import UNAVAILABLE
 from bot.timing import WorkerTiming
+from bot.turn.record import asked
 from bot.turn.reordering import begin_again
 from bot.turn.services import Services
 from bot.turn.turn import give_up, take_turn
@@ -150,7 +151,7 @@ class Attempts:
             case Settle(reason):
                 log.warning("turn_undeliverable", reason=reason, **facts_of(turn))
                 metrics.turns.labels("undeliverable").inc()
-                await self._inbox.settle(turn.claim)
+                await self._inbox.settle(turn.claim, records=asked(turn))
             case ComeBack():
                 await self._come_back(turn, outcome, probed=probed)
             case Suspend():

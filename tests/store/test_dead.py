@@ -70,3 +70,20 @@ async def test_a_dropped_letter_is_gone(store: Store) -> None:
     assert not await store.dead.drop(claim.turn_id)
     assert await store.dead.find(claim.turn_id) is None
     assert await take_all(store) == []
+
+
+async def test_a_deleted_message_leaves_its_dead_letter(store: Store) -> None:
+    await deliver(store, "1.0", "2.0")
+    await store.inbox.dead_letter(await take_one(store), "poison")
+    await deliver(store, "1.0", of=thread("other"))
+    await store.inbox.dead_letter(await take_one(store), "poison")
+
+    assert await store.dead.with_message(thread(), "3.0") == ()
+    await store.dead.withdraw(thread(), "1.0")
+    first, second = await store.dead.list()
+    assert (first.messages, second.messages) == (
+        (message("2.0"),),
+        (message("1.0", of=thread("other")),),
+    )
+    await store.dead.withdraw(thread(), "2.0")
+    assert [letter.thread for letter in await store.dead.list()] == [thread("other")]

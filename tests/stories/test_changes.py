@@ -3,7 +3,7 @@
 from bot.slack.changes import ACTION
 from local_slack.workspace.model import Message
 from tests.fakes.openai import held
-from tests.world import World
+from tests.world import World, delete_while_answering
 
 
 def offers(world: World) -> list[Message]:
@@ -89,6 +89,30 @@ async def test_a_deleted_message_leaves_the_conversation(any_world: World) -> No
     assert "swordfish" not in answer
     history = await any_world.bot.store.conversations.history(any_world.key("#general", root))
     assert not any(r.role == "user" and "swordfish" in r.text for r in history)
+
+
+async def test_a_question_that_is_deleted_during_its_answer_leaves_the_conversation(
+    world: World,
+) -> None:
+    """Its answer cannot be posted, but the AI server has both."""
+    await delete_while_answering(world, "an answer that no one sees")
+    [conversation] = world.fake.conversations.values()
+    assert "think" not in repr(conversation.items)
+
+
+async def test_a_question_whose_answer_was_refused_can_be_deleted(world: World) -> None:
+    world.fake.answer = [held("the answer")]
+    alice = world.slack.user("alice")
+    root = await alice.says("#general", "@bot the password is swordfish")
+    await world.slack.wait_for(lambda: world.fake.working)
+    world.slack.faults.refuse("chat.postMessage", "is_archived")
+    world.fake.finish()
+    await world.rests("#general", root)
+    [conversation] = world.fake.conversations.values()
+    assert "swordfish" in repr(conversation.items)
+    await alice.deletes("#general", root)
+    await world.rests("#general", root)
+    assert "swordfish" not in repr(conversation.items)
 
 
 async def test_of_two_equal_messages_the_deleted_one_is_removed(world: World) -> None:

@@ -93,6 +93,15 @@ async def _reached(world: World, count: int) -> bool:
     return attempts(world) >= count
 
 
+async def test_a_deleted_question_leaves_its_dead_letter_and_its_conversation(world: World) -> None:
+    root = await dead_letter_one(world)
+    await world.slack.user("alice").deletes("#general", root)
+    await world.rests("#general", root)
+    assert await world.bot.store.dead.list() == ()
+    await world.ask("#general", "@bot and now?", thread_ts=root)
+    assert "secret" not in (await world.replies("#general", root, 2))[-1]
+
+
 async def test_a_retried_dead_letter_is_answered_in_its_thread(world: World) -> None:
     root = await dead_letter_one(world)
     [letter] = await dead.list_letters(world.settings)
