@@ -68,11 +68,11 @@ class Press:
         return json.dumps([self.turn_id, self.id, self.shown])
 
     @classmethod
-    def parse(cls, value: str) -> "Press | None":
+    def parse(cls, value: object) -> "Press | None":
         """Read what `encode` wrote; None for anything else."""
         try:
-            parts = json.loads(value)
-        except ValueError:
+            parts = json.loads(value if isinstance(value, str) else "")
+        except (ValueError, RecursionError):
             return None
         is_ours = isinstance(parts, list) and [type(part) for part in parts] == [str] * 3
         return cls(*parts) if is_ours else None

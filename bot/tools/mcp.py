@@ -26,6 +26,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from bot.telemetry.log import log
 from bot.texts.accounts import NOT_CONNECTED as NOT_CONNECTED_TEXT
+from bot.tools.accepted_schema import accepted_schema
 from bot.tools.config import ServerConfig
 from bot.tools.connection import ServerConnection, client_for
 from bot.tools.http import REPLY, McpTransport, Reply
@@ -254,12 +255,14 @@ class McpServer:
         return tuple(self._tool(unique[name]) for name in sorted(unique))
 
     def _tool(self, tool: ServerTool) -> Tool:
-        hints = tool.annotations
+        hints, parameters = tool.annotations, checked_schema(tool.input_schema)
+        accepted = accepted_schema(parameters)
         trusted = self.config.trust_hints
         return Tool(
             name=tool.name,
             description=cut(self._scrub(tool.description or ""), DESCRIPTION),
-            parameters=checked_schema(tool.input_schema),
+            parameters=parameters,
+            accepted=None if accepted is parameters else accepted,
             server=self.name,
             title=one_line(tool.title or (hints.title if hints else "") or "", LONGEST_TITLE),
             read_only=bool(trusted and hints and hints.read_only_hint),

@@ -32,8 +32,15 @@ class Tool:
     """The AI server calls it; we only approve."""
     connects: bool = False
     """It offers to connect the person's account; there is no such tool at the server."""
+    accepted: Mapping[str, Any] | None = None
+    """`parameters` in the form that AI servers accept, if it differs: see `accepted_schema`."""
     retained: bool = True
     """Whether results may be kept: in the journal, in our record, at the AI server."""
+
+    @property
+    def offered_parameters(self) -> Mapping[str, Any]:
+        """The schema of the arguments for the AI server."""
+        return self.parameters if self.accepted is None else self.accepted
 
     @property
     def repeatable(self) -> bool:

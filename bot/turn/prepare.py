@@ -54,7 +54,7 @@ async def prepare(
         turn.id,
         files=files,
         functions=tuple(
-            FunctionSpec(name, tool.description, tool.parameters)
+            FunctionSpec(name, tool.description, tool.offered_parameters)
             for name, tool in offer.listed.items()
         ),
         hosted=offer.hosted,

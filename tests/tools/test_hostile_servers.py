@@ -18,6 +18,7 @@ from aiohttp import web
 from mcp_types import InputRequiredResult
 
 from bot.tools import bounds
+from bot.tools.accepted_schema import accepted_schema
 from bot.tools.config import ServerConfig, ToolsConfig
 from bot.tools.http import McpTransport
 from bot.tools.names import name_functions
@@ -251,6 +252,53 @@ def test_a_schema_that_is_too_deep_is_replaced_and_sound_ones_are_kept() -> None
         "required": ["a"],
     }
     assert checked_schema(sound) == sound
+
+
+TEXT = {"type": "string"}
+ALTERNATIVES = [{"properties": {"b": TEXT}, "required": ["b"]}, {"$ref": "#/$defs/c"}]
+
+
+@pytest.mark.parametrize(
+    ("listed", "accepted"),
+    [
+        ({"items": {"type": "array"}}, {"items": {"type": "array", "items": {}}}),
+        ({"type": ["array", "null"]}, {"type": ["array", "null"], "items": {}}),
+        ({"anyOf": [{"type": "array"}, TEXT]}, {"anyOf": [{"type": "array", "items": {}}, TEXT]}),
+        ({"$ref": "#/$defs/none", "title": "x"}, {"title": "x"}),
+        ({"$ref": "https://example.com/schema"}, {}),
+        ({"pattern": "(", "maxLength": -1, "title": 5, "format": "date"}, {"format": "date"}),
+        ({"required": ["a", "a"]}, {"required": ["a"]}),
+        ({"if": {"type": "banana"}}, {"if": {}}),
+    ],
+)
+def test_keywords_that_ai_servers_refuse_are_left_out(listed: Any, accepted: Any) -> None:
+    root = {"type": "object", "properties": {"x": listed}}
+    assert accepted_schema(root) == {"type": "object", "properties": {"x": accepted}}
+
+
+@pytest.mark.parametrize(("key", "required"), [("anyOf", ["a"]), ("allOf", ["a", "b"])])
+def test_alternatives_at_the_top_level_become_properties(key: str, required: list[str]) -> None:
+    definitions = {"c": {"type": "object", "properties": {"c": TEXT}}}
+    own = {"type": "object", "properties": {"a": TEXT}, "$defs": definitions}
+    made = accepted_schema({**own, "required": ["a"], key: ALTERNATIVES, "not": {}})
+    properties = {"a": TEXT, "b": TEXT, "c": TEXT}
+    assert made == {**own, "properties": properties, "required": required}
+
+
+def test_a_schema_that_ai_servers_accept_stays_as_it_is() -> None:
+    root = {"type": "object", "properties": {"x": {"$ref": "#/$defs/y"}}, "$defs": {"y": TEXT}}
+    assert accepted_schema(root) is root
+
+
+async def test_the_model_gets_the_accepted_schema_and_approvals_keep_the_listed_one() -> None:
+    root = {"type": "object", "properties": {"x": {"type": "array"}}}
+    listed = json.dumps({"tools": [{"name": "a", "inputSchema": root}]})
+    async with hostile(listed=listed) as url:
+        config = ToolsConfig(servers={"s": ServerConfig(url=url)})
+        async with open_toolbox(config) as toolbox:
+            (tool,) = await toolbox.list_server("s")
+    assert tool.parameters == root
+    assert tool.offered_parameters["properties"] == {"x": {"type": "array", "items": {}}}
 
 
 def test_no_tool_takes_the_name_of_another_one() -> None:

@@ -267,7 +267,7 @@ class ApprovalButtons:
 
 def parse_about(action: Payload, body: Payload, context: AsyncBoltContext) -> About | None:
     """The data of a click: the thread is that of the message, whatever the button contains."""
-    press = Press.parse(action["value"])
+    press = Press.parse(action.get("value"))
     if press is None:
         return None
     return About(thread_of(body, context).key, body["container"]["message_ts"], press)
