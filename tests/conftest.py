@@ -1,5 +1,6 @@
 """Fixtures for all tests: a Redis server per process, a store per test."""
 
+import importlib
 import io
 import logging
 import os
@@ -30,6 +31,25 @@ hypothesis.settings.register_profile("random", unhurried)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 """All runs try the same examples, on a slow machine too. `HYPOTHESIS_PROFILE=random` looks for
 new ones."""
+
+
+LATE = {
+    "bot.process": ("running", "serving", "web_part", "work_part"),
+    "bot.tools": ("mcp", "stdio", "oauth"),
+    "openai.resources": ("responses", "conversations", "chat", "beta", "files", "containers"),
+}
+"""What is imported when it is first needed."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Import all of it before the tests of a parallel process, and when dev.py compiles the tests.
+
+    Otherwise the first test of each process would, and block its event loop for seconds.
+    """
+    if hasattr(config, "workerinput") or config.option.collectonly:
+        for package, modules in LATE.items():
+            for module in modules:
+                importlib.import_module(f"{package}.{module}")
 
 
 @pytest.fixture(autouse=True)
