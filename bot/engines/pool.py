@@ -5,11 +5,13 @@ cost several times as much as the requests and events themselves.
 """
 
 import asyncio
+import socket
 import ssl
 import zlib
 from contextlib import suppress
 
 import httpx2
+from aiohappyeyeballs import start_connection
 
 from bot.engines import transport
 from bot.engines.connection import ConnectionDropped, HttpConnection, Response
@@ -110,16 +112,18 @@ class Pool:
         return None
 
     async def _connect(self, seconds: float | None) -> HttpConnection:
+        """A new connection. asyncio tries several addresses, too, but leaves the socket open if it
+        is cancelled."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(seconds):
+                found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+                opened = await start_connection(found, happy_eyeballs_delay=NEXT_ADDRESS)
                 _, connection = await loop.create_connection(
                     HttpConnection,
-                    self._host,
-                    self._port,
+                    sock=opened,
                     ssl=self._context,
                     server_hostname=self._host if self._context else None,
-                    happy_eyeballs_delay=NEXT_ADDRESS,
                 )
         except TimeoutError as error:
             raise httpx2.ConnectTimeout("no connection in time") from error

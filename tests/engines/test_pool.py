@@ -1,9 +1,11 @@
 """Our own connections, against servers that control each byte of a response."""
 
 import asyncio
+import gc
 import gzip
 import socket
 import ssl
+import warnings
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -344,6 +346,22 @@ async def test_an_address_that_does_not_answer_is_passed_over(
         response = await pool.get(REQUEST, connect=60, silence=60, whole=60)
         pool.close()
     assert response.status == 200
+
+
+async def test_a_request_that_is_cancelled_while_it_connects_leaves_no_socket_open() -> None:
+    with warnings.catch_warnings(record=True, action="always") as left_open:
+        async with open_server(Server([HELLO]).speak) as client:
+            pool = Pool(httpx2.URL(str(client.base_url)), ssl.create_default_context(), kept=60)
+            for turns in range(20):
+                getting = asyncio.create_task(pool.get(REQUEST, connect=60, silence=60, whole=60))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                getting.cancel()
+                await asyncio.wait([getting])
+            pool.close()
+        del getting
+        gc.collect()
+    assert left_open == []
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
