@@ -1,7 +1,8 @@
 """The values of the inbox: deliveries, entries, claims, the state of a thread."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Literal, cast, get_args
 
 from bot.models import NOTHING, Conversation, Message, Thread, decode
@@ -20,6 +21,9 @@ GRANT = "allow:"
 """The prefix of a conversation's fields that allow a tool in its thread."""
 
 Amendment = Literal["waiting", "taken", "absent"]
+
+NO_VALUES: Mapping[str, str] = MappingProxyType({})
+"""One for all: thousands of claims have neither steps nor grants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ class Claim:
     taken_at: float
     attempt: int = 0
     crashes: int = 0
-    steps: Mapping[str, str] = field(default_factory=dict, compare=False)
+    steps: Mapping[str, str] = field(default_factory=lambda: NO_VALUES, compare=False)
     intents: frozenset[str] = frozenset()
     conversation: Conversation | None = None
     archived: float = 0.0
@@ -84,7 +88,7 @@ class Claim:
     retried: bool = False
     """Whether the messages were a dead letter. An earlier turn may have appended them."""
 
-    grants: Mapping[str, str] = field(default_factory=dict, compare=False)
+    grants: Mapping[str, str] = field(default_factory=lambda: NO_VALUES, compare=False)
     """Tools that are allowed in the thread, by who allowed them."""
 
     interrupt: InterruptReason | None = None
@@ -202,7 +206,7 @@ def parse_claim(
         worker=worker,
         fence=fence,
         turn_id=turn["id"],
-        messages=tuple(decode(Message, message) for message in messages),
+        messages=parse_messages(entry.thread, messages),
         taken_at=float(turn["taken_at"]),
         attempt=read_count(entry.thread.key, thread.get("attempts")),
         crashes=read_count(entry.thread.key, thread.get("crashes")),
@@ -212,9 +216,8 @@ def parse_claim(
         archived=float(kept.get("archived", 0)) if conversation is None else 0.0,
         settings=tuple(settings),
         retried="retried" in thread,
-        grants={
-            name.removeprefix(GRANT): by for name, by in kept.items() if name.startswith(GRANT)
-        },
+        grants={name.removeprefix(GRANT): by for name, by in kept.items() if name.startswith(GRANT)}
+        or NO_VALUES,
         restored_at=float(reply[6]),
         interrupt=parse_interrupt(reply[7]),
         overheard=reply[8],
@@ -224,10 +227,20 @@ def parse_claim(
     )
 
 
-def parse_journal(turn: Mapping[str, str]) -> tuple[dict[str, str], frozenset[str]]:
+def parse_messages(thread: Thread, texts: Iterable[str]) -> tuple[Message, ...]:
+    """Read the messages of a thread. They share its `Thread`, instead of one each."""
+    messages = (decode(Message, text) for text in texts)
+    return tuple(
+        replace(each, thread=thread) if each.thread == thread else each for each in messages
+    )
+
+
+def parse_journal(turn: Mapping[str, str]) -> tuple[Mapping[str, str], frozenset[str]]:
     """The recorded steps of a turn, and the names of all that were begun."""
     steps = {name[1:]: value for name, value in turn.items() if name.startswith("=")}
-    return steps, frozenset(name[1:] for name in turn if name.startswith("?")) or NOTHING
+    return steps or NO_VALUES, frozenset(
+        name[1:] for name in turn if name.startswith("?")
+    ) or NOTHING
 
 
 def parse_conversation(thread: Thread, fields: Mapping[str, str]) -> Conversation | None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from bot.errors import BotError
-from bot.models import Conversation, Message, Record, decode, encode
+from bot.models import Conversation, Record
 from bot.store.claims import (
     Claim,
     InterruptReason,
@@ -16,11 +16,13 @@ from bot.store.claims import (
     parse_conversation,
     parse_interrupt,
     parse_journal,
+    parse_messages,
 )
 from bot.store.connection import Connection
 from bot.store.conversations import Conversations
 from bot.store.deferred import NO_WRITES, Deferred, Rider
 from bot.store.scripts import ScriptCall
+from bot.store.step_results import StepResults
 from bot.store.steps import Step
 from bot.telemetry import trace
 from bot.telemetry.log import log
@@ -75,7 +77,7 @@ class Turns:
         steps, intents = parse_journal(pairs(journal))
         again = replace(
             claim,
-            messages=tuple(decode(Message, message) for message in messages),
+            messages=parse_messages(thread, messages),
             steps=steps,
             intents=intents,
             conversation=parse_conversation(thread, pairs(kept)),
@@ -91,17 +93,22 @@ class Turn:
     what can be found or worked out again is deferred, never an intent.
     """
 
+    __slots__ = (
+        *("_begun", "_connection", "_conversation", "_conversations", "_deferred", "_running"),
+        *("_steps", "claim", "id", "on_interrupt"),
+    )
+
     def __init__(self, claim: Claim, connection: Connection, conversations: Conversations) -> None:
         self.claim = claim
         self.id = claim.turn_id
         self._connection = connection
         self._conversations = conversations
-        self._steps = dict(claim.steps)
+        self._steps = StepResults(claim.steps)
         self._begun = tuple(claim.intents)  # a set takes four times the memory
         self._deferred = NO_WRITES
         self._conversation = claim.conversation
         self._running = 0
-        self.on_interrupt: Callable[[InterruptReason], None] = _ignore
+        self.on_interrupt: Callable[[Turn, InterruptReason], None] = _ignore
         """Called when the reply to a write of the journal says that the turn is to end."""
 
     @property
@@ -113,7 +120,7 @@ class Turn:
     def journal(self) -> dict[str, str]:
         """The fields of the journal: `?step` begun, `=step` recorded or deferred."""
         return {f"?{name}": "" for name in sorted(self._begun)} | {
-            f"={name}": value for name, value in self._steps.items()
+            f"={name}": text for name, text in self._steps.texts.items()
         }
 
     @property
@@ -184,7 +191,7 @@ class Turn:
             if step.name not in self._steps:
                 began = time.monotonic()
                 conversation = await work()
-                self._steps[step.name] = encode(conversation)
+                self._steps.add(step, conversation)
                 save = await self._conversations.saving(
                     self.claim, conversation, step=step.name, records=records
                 )
@@ -220,9 +227,7 @@ class Turn:
 
     def defer(self, step: Step[T], value: T) -> None:
         """Like `note`, together with the next write."""
-        text = encode(value, step.type)
-        self._steps[step.name] = text
-        self._deferred = self._deferred.with_value(step.name, text)
+        self._deferred = self._deferred.with_value(step.name, self._steps.add(step, value))
 
     async def flush(self) -> None:
         """Make the deferred writes now."""
@@ -247,20 +252,15 @@ class Turn:
 
     def learn(self, step: Step[T], text: str) -> None:
         """Take note of a step that a script has recorded: `text` is its value as it is stored."""
-        self._steps[step.name] = text
+        self._steps.add_stored(step.name, text)
 
     def family(self, step: Step[Any]) -> dict[str, str]:
         """The recorded values of all steps whose name begins with this prefix, by the rest of the
         name."""
-        prefix = step.name
-        return {
-            name.removeprefix(prefix): value
-            for name, value in self._steps.items()
-            if name.startswith(prefix)
-        }
+        return self._steps.family(step.name)
 
     def _value(self, step: Step[T]) -> T:
-        return decode(step.type, self._steps[step.name])
+        return self._steps.value(step)
 
     def _log(self, step: Step[T], began: float) -> None:
         ms = round((time.monotonic() - began) * 1000, 1)
@@ -298,13 +298,13 @@ class Turn:
             if rider:
                 rider.reply = replies[-1]
             return bool(again) or self.claim.maybe_done
-        self._steps[step.name] = value
+        self._steps.add_stored(step.name, value)
         return None
 
     def _report(self, interrupt: str | None) -> None:
         if reason := parse_interrupt(interrupt):
-            self.on_interrupt(reason)
+            self.on_interrupt(self, reason)
 
 
-def _ignore(_: InterruptReason) -> None:
+def _ignore(_: Turn, __: InterruptReason) -> None:
     """The default for callers that handle no interrupts."""

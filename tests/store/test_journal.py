@@ -1,17 +1,22 @@
 """The journal: a step is done once, and a step of unknown outcome is looked up."""
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any, TypeVar
 
 import pytest
 
 from bot.errors import RateLimited, Retry, Superseded
-from bot.models import Conversation, Run
+from bot.models import Card, Conversation, Run, encode
 from bot.store import Claim, Store
 from bot.store.archive import Orphan
 from bot.store.journal import Paused
-from bot.store.steps import Step, part
+from bot.store.step_values import Called, EngineInput
+from bot.store.steps import ENGINE_INPUT, Step, part
 from tests.store.builders import conversation, deliver, die, rescue, take_one, thread
+
+T = TypeVar("T")
 
 RUN_STEP = Step("run", Run)
 TEXT = Step("run", str)
@@ -227,6 +232,46 @@ async def test_deferred_values_are_recorded_with_the_next_intent(store: Store) -
     assert turn.is_begun(part(0))
 
 
+async def test_a_value_that_was_made_here_shares_its_texts(store: Store) -> None:
+    """As JSON it would take its memory a second time, in thousands of runs in flight."""
+    turn = store.turns.open(await taken(store))
+    made = EngineInput(messages=turn.claim.messages)
+    assert await turn.derive(ENGINE_INPUT, returning(made)) is made
+    assert turn.recall(ENGINE_INPUT) is made
+    message = turn.claim.messages[0]
+    assert message.thread is turn.claim.thread
+    conversation = await turn.begin_conversation(BEGIN, begun)
+    assert turn.conversation is conversation is turn.recall(BEGIN)
+    assert turn.journal["=heard"] == encode(made)
+    await turn.flush()
+
+    turn = store.turns.open(await taken_over(store))
+    assert turn.recall(ENGINE_INPUT) == made
+    assert turn.recall(BEGIN) == conversation
+
+
+@pytest.mark.parametrize(
+    ("step", "value"),
+    [
+        (Step("called", Called), Called("half of a pair: \ud83d")),
+        (Step("request", Called), Called("asks", request={"choices": ("yes", "no")})),
+        (Step("number", float), 3),
+        (Step("names", list[str]), ["a", "b"]),
+        (Step("cards", tuple[Card, ...]), (Card("1", "Searching"),)),
+    ],
+)
+async def test_a_value_is_the_same_before_and_after_a_crash(
+    store: Store, step: Step[Any], value: Any
+) -> None:
+    turn = store.turns.open(await taken(store))
+    await turn.note(step, value)
+    known, stored = turn.recall(step), turn.journal[f"={step.name}"]
+
+    turn = store.turns.open(await taken_over(store))
+    assert turn.recall(step) == known
+    assert json.loads(turn.journal[f"={step.name}"]) == json.loads(stored)
+
+
 async def test_a_step_is_not_begun_during_a_pause_but_earlier_values_are_recorded(
     store: Store,
 ) -> None:
@@ -261,6 +306,13 @@ async def test_a_conversation_saved_twice_is_no_orphan_if_the_claim_is_lost_betw
     with pytest.raises(Superseded):
         await store.conversations.save(claim, conversation())
     assert await store.archive.orphans(10, 4e9) == []
+
+
+def returning(value: T) -> Callable[[], Awaitable[T]]:
+    async def work() -> T:
+        return value
+
+    return work
 
 
 async def begun() -> Conversation:
