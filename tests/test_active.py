@@ -18,7 +18,7 @@ async def test_a_failed_check_has_no_effect_and_is_repeated(
 ) -> None:
     outcomes: list[Exception | None] = [error, None]
 
-    async def permitted(reason: InterruptReason) -> InterruptReason | None:
+    async def permitted(_: Thread, reason: InterruptReason) -> InterruptReason | None:
         if problem := outcomes.pop(0):
             raise problem
         return reason
@@ -36,7 +36,7 @@ async def test_a_failed_check_has_no_effect_and_is_repeated(
 async def test_an_answer_waits_for_the_check_of_a_stop(allowed: InterruptReason | None) -> None:
     answer = asyncio.Event()
 
-    async def permitted(_: InterruptReason) -> InterruptReason | None:
+    async def permitted(_: Thread, __: InterruptReason) -> InterruptReason | None:
         await answer.wait()
         return allowed
 

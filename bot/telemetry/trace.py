@@ -7,7 +7,7 @@ the message (`Message.trace`). Spans contain ids, counts and times, never texts.
 import asyncio
 import os
 from collections.abc import AsyncIterator, Collection, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from bot import __version__
@@ -24,7 +24,22 @@ SpanKind = Literal["server", "internal", "consumer"]
 AttributeValue = str | int | float
 
 _tracer: "Tracer | None" = None
-_nothing = nullcontext()
+
+
+class _NoSpan:
+    """A block without a span. Its methods are static, because a bound method would be an object in
+    each of thousands of blocks that wait."""
+
+    @staticmethod
+    def __enter__() -> None:
+        pass
+
+    @staticmethod
+    def __exit__(*_: object) -> None:
+        pass
+
+
+_nothing = _NoSpan()
 
 
 @asynccontextmanager

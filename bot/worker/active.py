@@ -3,19 +3,24 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine
-from functools import partial
 from typing import Any
 
 from bot.errors import BotError
+from bot.models import Thread
 from bot.store import Claim, Entry, Turn
 from bot.store.claims import InterruptReason
 from bot.telemetry.log import log
 from bot.turn.interrupt import Interrupt
 from bot.turn.reordering import can_begin_again
 
+Permitted = Callable[[Thread, InterruptReason], Awaitable[InterruptReason | None]]
+"""Returns the part of a stop or reset that may take effect. Raises BotError if unknown."""
+
 
 class ActiveThread:
     """A claimed thread and the task that answers it."""
+
+    __slots__ = ("_check", "claim", "entry", "interrupt", "permitted", "since", "task", "turn")
 
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
@@ -25,8 +30,7 @@ class ActiveThread:
         self.claim: Claim | None = None
         self.turn: Turn | None = None
         self.task: asyncio.Task[None]
-        self.permitted: Callable[[InterruptReason], Awaitable[InterruptReason | None]] | None = None
-        """Returns the part of a stop or reset that may take effect. Raises BotError if unknown."""
+        self.permitted: Permitted | None = None
         self._check: asyncio.Task[None] | None = None
 
     def begin(self, turn: Turn) -> Interrupt:
@@ -37,8 +41,12 @@ class ActiveThread:
         self.since = time.monotonic()
         if reason:
             self.interrupt.set(reason)
-        turn.on_interrupt = partial(self.note_interrupt, self.interrupt)
+        turn.on_interrupt = self._note_from_journal
         return self.interrupt
+
+    def _note_from_journal(self, turn: Turn, reason: InterruptReason) -> None:
+        if turn is self.turn:  # otherwise it has begun again
+            self.note_interrupt(self.interrupt, reason)
 
     def note_interrupt(self, interrupt: Interrupt, reason: InterruptReason) -> None:
         """Note an interrupt from Redis, for the turn that `interrupt` belongs to.
@@ -56,7 +64,7 @@ class ActiveThread:
         if self.permitted is None:
             return  # the turn has not begun yet
         try:
-            allowed = await self.permitted(reason)
+            allowed = await self.permitted(self.entry.thread, reason)
         except BotError as error:
             log.info("interrupt_not_checked", error=str(error)[:100])
             return

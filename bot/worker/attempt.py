@@ -1,12 +1,12 @@
 """One attempt at a turn, and what follows from its outcome."""
 
 import time
-from functools import partial
 
 from bot.errors import OutOfOrder, StoreUnavailable, Superseded
-from bot.models import Answer
+from bot.models import Answer, Thread
 from bot.settings import Settings
-from bot.store import Turn, current_turn
+from bot.store import Claim, Turn, current_turn
+from bot.store.claims import InterruptReason
 from bot.store.step_values import GivenUp, Waits
 from bot.store.steps import ANSWER, GIVEN_UP, WAITS, approval_step
 from bot.telemetry import metrics, timeline
@@ -50,6 +50,8 @@ from bot.worker.stops import permitted
 class Attempts:
     """Makes attempts at turns for one worker."""
 
+    __slots__ = ("_circuits", "_inbox", "_limits", "_services", "_slow_answer", "_timing")
+
     def __init__(self, services: Services, settings: Settings, timing: WorkerTiming) -> None:
         self._services = services
         self._inbox = services.store.inbox
@@ -65,7 +67,7 @@ class Attempts:
         Raises StoreUnavailable and Superseded.
         """
         claim, interrupt = turn.claim, thread.begin(turn)
-        thread.permitted = partial(permitted, self._inbox, self._services.rights, claim.thread)
+        thread.permitted = self._permitted
         current_turn.set(turn.id)
         log_taken(claim)
         if claim.interrupt:
@@ -81,6 +83,9 @@ class Attempts:
             await self._apply(turn, GiveUp("crashed"))
             return False
         return True
+
+    async def _permitted(self, thread: Thread, reason: InterruptReason) -> InterruptReason | None:
+        return await permitted(self._inbox, self._services.rights, thread, reason)
 
     async def _look_for_interrupt(self, thread: ActiveThread) -> bool:
         """Read the pending interrupt of the turn; returns whether it has taken effect."""
@@ -105,38 +110,45 @@ class Attempts:
     async def make(self, thread: ActiveThread) -> None:
         """Answer the turn's messages; or postpone the turn, settle it or give it up.
 
-        Raises StoreUnavailable and Superseded.
+        The turn begins again with each older message that arrives. Raises StoreUnavailable and
+        Superseded.
         """
         claim, spent = thread.known_turn.claim, timeline.begin()
+        answer: Answer | None = None
+        late: OutOfOrder | None = None
         try:
             with span_of(claim):
-                answer = await self._take_turn(thread)
+                while answer is None:
+                    try:
+                        if late:
+                            await self._begin_again(thread, late)
+                        answer = await take_turn(
+                            thread.known_turn, self._services, thread.interrupt
+                        )
+                    except OutOfOrder as error:
+                        late = error.with_traceback(None)
         except (StoreUnavailable, Superseded):
             raise
         except Exception as error:
-            turn = thread.known_turn
-            await turn.flush()
-            waited = time.time() - claim.taken_at - waited_for_people(turn, spent.began)
-            answered = turn.recall(ANSWER) is not None
-            history = History(claim.attempt, waited, answered)
-            outcome = outcome_of(error, history, self._limits, self._timing)
-            if outcome.reason.startswith("bug:"):
-                log.exception("turn_failed", error=type(error).__name__, **facts_of(turn))
-            await self._apply(turn, outcome, probed=getattr(error, "probed", False))
+            await self._fail(thread.known_turn, claim, spent, error)
         else:
-            turn = thread.known_turn
             metrics.count_turn(answer, time.time() - spent.began, float(claim.messages[-1].ts))
-            self._log_answer(turn, answer, spent)
+            self._log_answer(thread.known_turn, answer, spent)
 
-    async def _take_turn(self, thread: ActiveThread) -> Answer:
-        """The answer of a turn, which begins again with each older message that arrives."""
-        while True:
-            turn = thread.known_turn
-            try:
-                return await take_turn(turn, self._services, thread.interrupt)
-            except OutOfOrder as error:
-                turns, engine = self._services.store.turns, self._services.engine
-                thread.begin(await begin_again(turns, engine, turn, error))
+    async def _begin_again(self, thread: ActiveThread, late: OutOfOrder) -> None:
+        turns, engine = self._services.store.turns, self._services.engine
+        thread.begin(await begin_again(turns, engine, thread.known_turn, late))
+
+    async def _fail(self, turn: Turn, claim: Claim, spent: Timeline, error: Exception) -> None:
+        """Decide what follows from an error, and do it."""
+        await turn.flush()
+        waited = time.time() - claim.taken_at - waited_for_people(turn, spent.began)
+        answered = turn.recall(ANSWER) is not None
+        history = History(claim.attempt, waited, answered)
+        outcome = outcome_of(error, history, self._limits, self._timing)
+        if outcome.reason.startswith("bug:"):
+            log.exception("turn_failed", error=type(error).__name__, **facts_of(turn))
+        await self._apply(turn, outcome, probed=getattr(error, "probed", False))
 
     def _log_answer(self, turn: Turn, answer: Answer, spent: Timeline) -> None:
         times = latency_of(turn.claim, turn.recall(WAITS), spent, time.time())

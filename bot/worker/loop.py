@@ -6,6 +6,7 @@ import secrets
 import socket
 import time
 from collections.abc import Sequence
+from contextvars import copy_context
 from dataclasses import replace
 
 from structlog.contextvars import bind_contextvars
@@ -13,12 +14,12 @@ from structlog.contextvars import bind_contextvars
 from bot.engines.polling import error_backoff
 from bot.errors import BotError, StoreUnavailable, Superseded
 from bot.settings import Settings
-from bot.store import Claim, Entry, Store, Turn
+from bot.store import Claim, Entry, Store
 from bot.store.records import WORKER_FORMAT
 from bot.telemetry import metrics
 from bot.telemetry.log import log
 from bot.timing import WorkerTiming
-from bot.turn.services import FindServices
+from bot.turn.services import FindServices, Services
 from bot.worker.active import ActiveThread, ActiveThreads, end_tasks, first_of
 from bot.worker.attempt import Attempts
 from bot.worker.heartbeat import Heartbeat
@@ -48,7 +49,8 @@ class Worker:
         self._timing = timing
         self._load = load or Load(settings.bot_concurrency, timing.starting_at_once)
         self._active = ActiveThreads()
-        self._when_done = self._end  # one for all: each mention of a method makes an object
+        # One for all tasks: each mention of a method makes an object, and so does each callback.
+        self._when_done, self._context = self._end, copy_context()
         self._heartbeat = Heartbeat(self.name, store, self._active, timing)
         self._batches: set[_Batch] = set()
         self._freed = asyncio.Event()
@@ -135,7 +137,7 @@ class Worker:
             thread.task = asyncio.create_task(answering, name=entry.id)
             self._active[entry.id] = thread
             metrics.turns_active.inc()
-            thread.task.add_done_callback(self._when_done)
+            thread.task.add_done_callback(self._when_done, context=self._context)
 
     def _end(self, task: asyncio.Task[None]) -> None:
         self._active.pop(task.get_name()).end()
@@ -151,9 +153,10 @@ class Worker:
             if thread.claim is None:
                 return
             metrics.queue_seconds.observe(max(0.0, time.time() - entry.since))
-            if opened := await self._open(thread.claim):
-                attempts, turn = opened
-                if await attempts.begin(thread, turn):
+            if services := await self._services_of(thread.claim):
+                claim = replace(thread.claim, defaults=services.defaults)
+                attempts = Attempts(services, self._settings, self._timing)
+                if await attempts.begin(thread, self._store.turns.open(claim)):
                     await attempts.make(thread)
         except Superseded:
             self._heartbeat.abandon(thread.turn)
@@ -166,16 +169,13 @@ class Worker:
             # It also stays in Redis: a newer version may be able to read it after a deploy.
             log.exception("thread_unreadable", error=type(error).__name__)
 
-    async def _open(self, claim: Claim) -> tuple[Attempts, Turn] | None:
-        """The turn of a claim; None if its workspace is gone, and the turn with it."""
+    async def _services_of(self, claim: Claim) -> Services | None:
+        """The services of a claim's workspace; None if it is gone, and the turn with it."""
         services = await self._services(claim.thread.team_id)
         if services is None:
             log.warning("turn_dropped", reason="not_installed", messages=len(claim.messages))
             await self._inbox.settle(claim)
-            return None
-        claim = replace(claim, defaults=services.defaults)
-        attempts = Attempts(services, self._settings, self._timing)
-        return attempts, self._store.turns.open(claim)
+        return services
 
     async def _take(self, entry: Entry, batch: _Batch | None) -> Claim | None:
         if batch:
