@@ -5,23 +5,18 @@ the polls that follow it, and a slow run does not lengthen the wait after an err
 """
 
 import asyncio
-import math
 import random
 import time
-import weakref
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Generic, TypeVar
 
 from bot.errors import DependencyDown, Retry
 from bot.telemetry import metrics
+from bot.timers import SHORT, PerLoop, SharedTimers
 
 T = TypeVar("T")
 
 MAX_FAILURES = 4
-STEP = 0.05
-"""Seconds between two moments at which polls begin."""
-SHORT = 0.5
-"""Shorter sleeps end exactly when they should."""
 
 
 class DeadlinePassed(Exception):
@@ -80,41 +75,30 @@ def sleep_in_step(seconds: float) -> Awaitable[None]:
     """
     if seconds < SHORT:
         return asyncio.sleep(seconds)
-    return _steps_of(asyncio.get_running_loop()).sleep(seconds)
+    return _sleeps().sleep(seconds)
 
 
-class SharedSleeps:
+class SharedSleeps(SharedTimers["asyncio.Future[None]"]):
     """The sleeps of one event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = weakref.ref(loop)
-        self._sleeping: dict[int, list[asyncio.Future[None]]] = {}
+        super().__init__(loop, _wake)
 
     def sleep(self, seconds: float) -> asyncio.Future[None]:
         """A future that is done at the first step after these seconds."""
         loop = self._loop()
         assert loop is not None
         waking = loop.create_future()
-        step = math.ceil((loop.time() + seconds) / STEP)
-        if step not in self._sleeping:
-            self._sleeping[step] = []
-            loop.call_at(step * STEP, self._wake, step)
-        self._sleeping[step].append(waking)
+        self.add(waking, seconds)
         return waking
 
-    def _wake(self, step: int) -> None:
-        for waking in self._sleeping.pop(step):
-            if not waking.done():
-                waking.set_result(None)
+
+def _wake(waking: asyncio.Future[None], _: int) -> None:
+    if not waking.done():
+        waking.set_result(None)
 
 
-_steps: MutableMapping[asyncio.AbstractEventLoop, SharedSleeps] = weakref.WeakKeyDictionary()
-
-
-def _steps_of(loop: asyncio.AbstractEventLoop) -> SharedSleeps:
-    if loop not in _steps:
-        _steps[loop] = SharedSleeps(loop)
-    return _steps[loop]
+_sleeps = PerLoop(SharedSleeps)
 
 
 class Polls(Generic[T]):

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from bot.engines.polling import STEP, Cadence, DeadlinePassed, Polls, SharedSleeps, error_backoff
+from bot.engines.polling import Cadence, DeadlinePassed, Polls, SharedSleeps, error_backoff
 from bot.errors import Retry, RunFailed
+from bot.timers import STEP
 
 
 @dataclass
