@@ -39,17 +39,17 @@ GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_close
 class LiveAnswer:
     """The messages of one answer, from the first words to the last.
 
-    `streams`: whether to try streaming. No further part is posted once `interrupted` is set, or
-    while it is in doubt.
+    `streams`: whether to try streaming. `opened`: when the reply was opened (monotonic clock). No
+    further part is posted once `interrupted` is set, or while it is in doubt.
     """
 
-    def __init__(self, outlet: Outlet, interrupted: Stop, *, streams: bool) -> None:
+    def __init__(self, outlet: Outlet, interrupted: Stop, *, streams: bool, opened: float) -> None:
         self.session_ended = False
         self._outlet = outlet
         self._turn, self._chat, self._drafts = outlet.turn, outlet.chat, outlet.drafts
         self._timing = outlet.timing
         self._interrupted = interrupted
-        self._due = time.monotonic() + outlet.timing.short
+        self._due = opened + outlet.timing.short
         self._update = Update("queued")
         self._news = False
         self._at_work = asyncio.Lock()

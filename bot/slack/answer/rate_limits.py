@@ -38,6 +38,8 @@ class RateLimits:
     the asker's: Slack counts for each workspace. Without it the organization counts as one.
     """
 
+    __slots__ = ("_pace", "_scale", "_thread", "_workspace")
+
     def __init__(self, pace: Pace, thread: Thread, scale: float = 1.0, workspace: str = "") -> None:
         self._scale = scale
         self._pace = pace

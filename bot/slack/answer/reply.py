@@ -6,8 +6,8 @@ posted again.
 """
 
 import asyncio
+import time
 import unicodedata
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 
@@ -67,18 +67,15 @@ class Replies:
         stream_channels: bool = False,
         timing: AnswerTiming = AnswerTiming(),
     ) -> None:
+        self.shows, self.feedback, self.reasoning = live, feedback, reasoning
+        self.messages = messages
         self._timing = timing
         self._stream_channels = stream_channels
-        self._messages = messages
         self._client = client
         self._store = store
         self._bot_id, self._user_id = bot_id, user_id
-        self._live = live
-        self._feedback = feedback
-        self._reasoning = reasoning
         self._refused = PermanentRefusals()
         self._previous = PreviousAnswers(client)
-        self._ephemerally = self._post_ephemeral  # one for all: each mention makes an object
 
     async def drain(self) -> None:
         """Finish background work; called when the process ends."""
@@ -92,16 +89,8 @@ class Replies:
 
         The status stays if the turn is retried later or goes to another worker.
         """
-        return OpenReply(*self._parts(turn, message, stop or Stop()))
-
-    def _parts(
-        self, turn: Turn, message: Message, stop: Stop
-    ) -> tuple[Status, LiveAnswer, "Reply"]:
-        """The status of a reply, its growing messages, and the reply itself."""
         thread, timing = message.thread, self._timing
-        scale, workspace = timing.rate_limit_scale, message.user_team_id
-        limits = RateLimits(self._store.pace, thread, scale, workspace)
-        streams = self._live and (self._stream_channels or thread.channel_id.startswith("D"))
+        limits = RateLimits(self._store.pace, thread, timing.rate_limit_scale, message.user_team_id)
         status = Status(
             self._client,
             limits,
@@ -110,28 +99,27 @@ class Replies:
             resumed=turn.claim.resumed,
             maybe_done=turn.claim.maybe_done,
             timing=timing,
-            streams=streams,
+            streams=self._streams(thread),
         )
+        return OpenReply(status, Reply(self, turn, message, status, stop or Stop()))
+
+    def _streams(self, thread: Thread) -> bool:
+        return self.shows and (self._stream_channels or thread.channel_id.startswith("D"))
+
+    def live(
+        self, turn: Turn, message: Message, status: Status, stop: Stop, opened: float
+    ) -> LiveAnswer:
+        """The growing messages of a reply that was opened at this time (monotonic clock)."""
+        timing = self._timing
         chat = Chat(
             *(self._client, self._store.pace, message, turn.id, self._bot_id, timing),
             user_id=self._user_id,
         )
-        drafts = Drafts(turn, chat)
         outlet = Outlet(
-            turn, chat, limits, self._refused, status, drafts, timing, messages=self._messages
+            *(turn, chat, status.limits, self._refused, status, Drafts(turn, chat), timing),
+            messages=self.messages,
         )
-        live = LiveAnswer(outlet, stop, streams=streams)
-        reply = Reply(
-            turn,
-            live,
-            message=message,
-            post_ephemeral=self._ephemerally,
-            shows=self._live,
-            feedback=self._feedback,
-            reasoning=self._reasoning,
-            messages=self._messages,
-        )
-        return status, live, reply
+        return LiveAnswer(outlet, stop, streams=self._streams(message.thread), opened=opened)
 
     def replace_last(self, thread: Thread, previous: str | None) -> None:
         """Note that a new answer is the last one of its thread; `previous` is the `ts` of the one
@@ -140,7 +128,7 @@ class Replies:
             limits = RateLimits(self._store.pace, thread, self._timing.rate_limit_scale)
             self._previous.remove_button(thread, previous, limits)
 
-    async def _post_ephemeral(self, message: Message, text: str) -> bool:
+    async def post_ephemeral(self, message: Message, text: str) -> bool:
         """Post for the asking person only; returns whether Slack accepted it."""
         root = message.ts == message.thread.thread_ts
         return await post_ephemeral(
@@ -152,10 +140,10 @@ class OpenReply:
     """The block of `Replies.open`. A class, because a generator takes three times the memory, and
     thousands of turns wait inside."""
 
-    __slots__ = ("_live", "_reply", "_status")
+    __slots__ = ("_reply", "_status")
 
-    def __init__(self, status: Status, live: LiveAnswer, reply: "Reply") -> None:
-        self._status, self._live, self._reply = status, live, reply
+    def __init__(self, status: Status, reply: "Reply") -> None:
+        self._status, self._reply = status, reply
 
     async def __aenter__(self) -> "Reply":
         self._status.keep()
@@ -165,56 +153,75 @@ class OpenReply:
         try:
             await self._end(error)
         finally:
-            tasks = [*self._status.abandon(), *self._live.abandon()]
+            tasks = [*self._status.abandon(), *self._reply.abandon()]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _end(self, error: BaseException | None) -> None:
-        status, live = self._status, self._live
+        status, reply = self._status, self._reply
         if isinstance(error, Retry | asyncio.CancelledError):
             return
         if isinstance(error, Suspended):
-            await live.pause()
+            await reply.pause()
         await status.rest()
         if isinstance(error, Suspended):
             await status.suspend()
         else:
-            await status.clear(session_ended=error is None and live.session_ended)
+            await status.clear(session_ended=error is None and reply.session_ended)
 
 
 class Reply:
     """The reply of one turn."""
 
+    __slots__ = (
+        *("_made", "_measured", "_message", "_opened", "_replies", "_size", "_status", "_stop"),
+        *("_turn", "_work", "rated_ts"),
+    )
+
     def __init__(
-        self,
-        turn: Turn,
-        live: LiveAnswer,
-        *,
-        message: Message,
-        post_ephemeral: Callable[[Message, str], Awaitable[bool]],
-        shows: bool,
-        feedback: bool,
-        reasoning: bool,
-        messages: int,
+        self, replies: Replies, turn: Turn, message: Message, status: Status, stop: Stop
     ) -> None:
+        self._replies = replies
         self._turn = turn
-        self._live = live
         self._message = message
-        self._post_ephemeral = post_ephemeral
-        self._shows = shows
-        self._feedback = feedback
-        self._reasoning = reasoning
-        self._messages = messages
+        self._status = status
+        self._stop = stop
+        self._opened = time.monotonic()
+        self._made: LiveAnswer | None = None
         self._measured = self._size = self._work = 0
         self.rated_ts = ""
         """The `ts` of the message with the feedback buttons, if there is one."""
 
+    @property
+    def _live(self) -> LiveAnswer:
+        """Its messages, made once there is something to show: thousands of turns only wait."""
+        if self._made is None:
+            self._made = self._replies.live(
+                self._turn, self._message, self._status, self._stop, self._opened
+            )
+        return self._made
+
+    @property
+    def session_ended(self) -> bool:
+        """Whether Slack has ended the session together with a stream."""
+        return self._made is not None and self._made.session_ended
+
+    async def pause(self) -> None:
+        """Leave what is shown as it is: the turn comes back later."""
+        await self._live.pause()
+
+    def abandon(self) -> list[asyncio.Task[None]]:
+        """The tasks to cancel when the turn is interrupted."""
+        return self._made.abandon() if self._made else []
+
     async def show(self, update: Update) -> None:
         """Show the answer so far, unless it exceeds the maximum size."""
-        if not self._shows or not await in_thread(self._fits, update.text):
+        if not self._replies.shows or (self._made is None and not (update.text or update.cards)):
             return
-        if self._reasoning:
+        if not await in_thread(self._fits, update.text):
+            return
+        if self._replies.reasoning:
             cards = await in_thread(partial(with_reasoning, update.cards), update.text)
             update = replace(update, cards=cards)
         self._live.show(update)
@@ -232,7 +239,8 @@ class Reply:
         self._size += size(added)
         self._work += layout_work(added)
         self._measured = len(text)
-        return self._size <= self._messages * LIMIT and self._work <= self._messages * WORK
+        most = self._replies.messages
+        return self._size <= most * LIMIT and self._work <= most * WORK
 
     async def find_whole(self) -> tuple[FoundAnswer, ...]:
         """The complete answers to the messages of this turn that Slack holds."""
@@ -244,15 +252,16 @@ class Reply:
         A private answer is shown to the asking person only, or posted if Slack refuses that.
         Raises Undeliverable if Slack will never accept it, Retry if it may later.
         """
-        if answer.outcome in PRIVATE and await self._post_ephemeral(self._message, answer.text):
+        replies = self._replies
+        if answer.outcome in PRIVATE and await replies.post_ephemeral(self._message, answer.text):
             return []
-        rated = self._feedback and answer.outcome in RATED and bool(answer.run_id)
+        rated = replies.feedback and answer.outcome in RATED and bool(answer.run_id)
         extras = answer_buttons(self._turn.id, answer.run_id) if rated else []
         text = await render_in_thread(answer.text, answer.citations)
         if answer.text and not _is_visible(text):
             text = apology(RunFailed("failed", "empty"))
         cards = tuple[Card, ...]()
-        if self._reasoning:
+        if replies.reasoning:
             cards = await in_thread(partial(with_reasoning, ()), answer.text)
         done = await self._live.finish(text, extras, cards)
         self.rated_ts = done[-1] if rated and done else ""

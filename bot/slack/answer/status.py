@@ -66,6 +66,12 @@ class PermanentRefusals:
 class Status:
     """The status line, session and title of one answer."""
 
+    __slots__ = (
+        *("_alarm", "_begun", "_changed", "_client", "_coming", "_in_session", "_late", "_message"),
+        *("_refused", "_resumed", "_session_at", "_session_since", "_shown", "_streams", "_thread"),
+        *("_timing", "_words", "limits"),
+    )
+
     def __init__(
         self,
         client: AsyncWebClient,
@@ -82,7 +88,7 @@ class Status:
         that Redis has lost."""
         self._timing = timing
         self._client = client
-        self._limits = limits
+        self.limits = limits
         self._refused = refused
         self._message = message
         self._thread = message.thread
@@ -186,7 +192,7 @@ class Status:
     async def suspend(self) -> None:
         """A person has to decide something: the session says so, and the status is cleared."""
         await self._set("")
-        if not self._refused.knows("session", self._thread) and await self._limits.grant(SESSIONS):
+        if not self._refused.knows("session", self._thread) and await self.limits.grant(SESSIONS):
             await self._session("suspended")
 
     async def _set(self, status: str) -> None:
@@ -218,7 +224,7 @@ class Status:
     async def _begin_session(self) -> None:
         if self._streams and not self._refused.knows("stream", self._thread):
             return
-        if self._refused.knows("session", self._thread) or not await self._limits.grant(SESSIONS):
+        if self._refused.knows("session", self._thread) or not await self.limits.grant(SESSIONS):
             return
         self._in_session = True  # even if Slack's response is lost
         if await self._session("processing"):
