@@ -4,7 +4,6 @@ Frozen data only. `encode` and `decode` are the only way in which they are store
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 from typing import Any, Final, Literal, TypeVar
 
@@ -250,7 +249,6 @@ class Update:
     usage: Usage | None = None
     last_item_id: str = ""
     model: str = ""
-    details: Mapping[str, str] = field(default_factory=dict)
     calls: tuple[FunctionCall, ...] = ()
     """The calls that the model needs before it continues; only on the last update of a run."""
     hosted: tuple[HostedCall, ...] = ()

@@ -41,7 +41,7 @@ MOST_PARTS = 1_000
 MOST_NOTES = 10_000
 
 
-@dataclass
+@dataclass(slots=True)
 class ContentPart:
     """A content part that grows by deltas. A refusal is text like any other."""
 
@@ -54,12 +54,17 @@ class ContentPart:
         return self.chunks[0]
 
 
-@dataclass
+@dataclass(slots=True)
 class PartialItem:
     """An item, and the parts that the stream has added since the item was last sent completely."""
 
     item: Item
     parts: dict[int, ContentPart] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it is a message of which nothing has come yet."""
+        return is_message(self.item) and not length_of([self.whole()])
 
     def whole(self) -> Item:
         if not self.parts:
@@ -70,7 +75,7 @@ class PartialItem:
         return {**self.item, "content": content}
 
 
-@dataclass
+@dataclass(slots=True)
 class PartialResponse:
     """The state of an answer in progress.
 
@@ -138,6 +143,12 @@ class PartialResponse:
             self._check()
         if status not in WORKING:
             self.ended = response
+
+    def compact(self) -> None:
+        """Free what only further events would need: the run is polled from now on, perhaps for
+        long."""
+        self._indexes = {}
+        self._items = {n: item for n, item in self._items.items() if not item.is_empty}
 
     @property
     def items(self) -> list[Item]:

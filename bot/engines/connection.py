@@ -58,7 +58,7 @@ class HttpConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._link: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self._parser: HttpResponseParser
+        self._parser: HttpResponseParser | None = None
         self._response = Response()
         self._streamed = False
         self._data = bytearray()
@@ -205,7 +205,7 @@ class HttpConnection(asyncio.Protocol):
         self._link = transport
 
     def data_received(self, data: bytes) -> None:
-        if self._is_complete:
+        if self._is_complete or self._parser is None:
             self.close()  # a response to nothing
             return
         self._heard = self._loop.time()
@@ -222,7 +222,9 @@ class HttpConnection(asyncio.Protocol):
             self._on_streamed(data)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._link = None
+        if self._link is not None:
+            self._link.close()  # one that was aborted refers to itself
+        self._link = self._parser = None
         if self._in_head and not self._beside:
             self._fail(ConnectionDropped())
         elif error is None and self._ends_with_connection:
@@ -241,9 +243,9 @@ class HttpConnection(asyncio.Protocol):
             self._response.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        status = self._parser.get_status_code()
-        if self._is_complete:
+        if self._is_complete or self._parser is None:
             return
+        status = self._parser.get_status_code()
         self._response.status, self._in_head = status, False
         if self._streamed and status >= 200:
             self._wake()
@@ -284,7 +286,7 @@ class HttpConnection(asyncio.Protocol):
         if self._response.status < 200:  # the response itself is still to come
             self._response, self._in_head = Response(), True
             return
-        self._is_kept = self._parser.should_keep_alive()
+        self._is_kept = self._parser is not None and self._parser.should_keep_alive()
         self._complete()
 
     def _complete(self) -> None:

@@ -1,7 +1,7 @@
 """Following a run in any protocol: stream while that works, then poll, until the deadline."""
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from traceback import clear_frames
@@ -34,6 +34,7 @@ class Partial(Protocol):
     def take(self, event: Any) -> None: ...
     def take_state(self, state: Item) -> None: ...
     def update(self) -> Update: ...
+    def compact(self) -> None: ...
 
 
 class RunSource(Protocol):
@@ -54,7 +55,11 @@ class RunSource(Protocol):
 
 @dataclass(slots=True)
 class Following:
-    """One run that is being followed into `partial`."""
+    """One run that is being followed into `partial`.
+
+    Within its block, iterating `updates` yields progress, perhaps the same update again. None is no
+    progress, but the last poll.
+    """
 
     partial: Partial
     started_at: float
@@ -64,6 +69,8 @@ class Following:
     timing: EngineTiming
     watch: Watch
     _update: Update | None = None
+    _streamed: AsyncGenerator[Update, None] | None = None
+    _polls: Polls[Update | None] | None = None
 
     async def __aenter__(self) -> None:
         """Begin the block in which the run is followed.
@@ -73,6 +80,9 @@ class Following:
         """
 
     async def __aexit__(self, kind: object, error: object, traceback: object) -> bool:
+        streamed, self._streamed, self._polls = self._streamed, None, None
+        if streamed is not None:
+            await streamed.aclose()
         if isinstance(error, DeadlinePassed):
             await self._give_up()
             return True
@@ -81,6 +91,31 @@ class Following:
             with suppress(BotError):
                 await self.source.cancel()
         return False
+
+    def updates(self, live: LiveStream | None) -> AsyncIterator[Update | None]:
+        """Progress by events as long as that works, then by polls. `live` is an open stream."""
+        self._streamed = self.streamed(live)
+        return self
+
+    def __aiter__(self) -> AsyncIterator[Update | None]:
+        return self
+
+    def __anext__(self) -> Awaitable[Update | None]:
+        """The next update. While the run is polled, this adds no coroutine to those that wait."""
+        if self._streamed is not None:
+            return self._next_streamed(self._streamed)
+        if self._polls is None:
+            self._polls = self.polled()
+        return anext(self._polls)
+
+    async def _next_streamed(self, streamed: AsyncGenerator[Update, None]) -> Update | None:
+        try:
+            return await anext(streamed)
+        except StopAsyncIteration:
+            self._streamed = None
+        del streamed
+        self.partial.compact()
+        return await anext(self)
 
     async def streamed(self, live: LiveStream | None) -> AsyncGenerator[Update, None]:
         """Progress by the run's events, over several streams if one breaks; ends when polling must

@@ -8,7 +8,7 @@ import asyncio
 import functools
 import time
 from collections.abc import AsyncGenerator, Awaitable, Iterator, Sequence
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -153,17 +153,13 @@ class ResponsesEngine(SentWithRun):
             return
         live, partial = self._streams.take(run.id) or (None, PartialResponse())
         following = self._following(run, partial)
-        streamed = following.streamed(live)
+        updates = following.updates(live)
         del live  # its polls may continue for long after the stream
         try:
             async with following:
-                async with aclosing(streamed):
-                    async for update in streamed:
+                async for update in updates:
+                    if update is not None:
                         yield update
-                del streamed
-                async for polled in following.polled():
-                    if polled is not None:
-                        yield polled
         except RunFailed as error:
             if error.reason not in LOST:
                 raise

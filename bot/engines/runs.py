@@ -27,7 +27,7 @@ _STEP_STATUS: Mapping[str, Any] = {
 }
 
 
-@dataclass
+@dataclass(slots=True)
 class PartialRun:
     """The state of a run in progress; `run` is its newest state, `messages` its messages' parts."""
 
@@ -86,6 +86,9 @@ class PartialRun:
             if call_id and self.cards.get(call_id) != shown:
                 self.cards[call_id] = shown
                 self._bytes += size_of([call_id, title])
+
+    def compact(self) -> None:
+        """Nothing is kept for further events only."""
 
     @property
     def text(self) -> str:

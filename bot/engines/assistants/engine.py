@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -174,17 +174,13 @@ class AssistantsEngine:
     async def follow(self, run: Run, conversation: Conversation) -> AsyncGenerator[Update, None]:
         live, partial = self._streams.take(run.id) or (None, PartialRun())
         following = self._following(run, partial)
-        streamed = following.streamed(live)
+        updates = following.updates(live)
         del live  # its polls may continue for long after the stream
         try:
             async with following:
-                async with aclosing(streamed):
-                    async for update in streamed:
+                async for update in updates:
+                    if update is not None:
                         yield update
-                del streamed
-                async for polled in following.polled():
-                    if polled is not None:
-                        yield polled
         except RunFailed as error:
             if error.reason != "run_lost":
                 raise
