@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,15 @@ import pytest
 
 from bot.timing import Timing
 from tests.fakes.openai import held, incomplete
-from tests.stories.test_ai_faults import RUNS
+from tests.stories.test_ai_faults import RUNS, THROTTLE
 from tests.stories.test_usage import priced_world, spent_by
-from tests.world import World, open_world, words
+from tests.world import BASE_TIMING, World, open_world, words
 
 
 def one_minute() -> Timing:
     """All requests of a test fall into one minute."""
     now = time.time()
-    return Timing(clock=lambda: now)
+    return replace(BASE_TIMING, throttle=THROTTLE, clock=lambda: now)
 
 
 @pytest.fixture(params=["responses", "assistants"])

@@ -227,6 +227,7 @@ async def shown_as_404(world: World) -> None:
         works.clear()
 
 
+@pytest.mark.parametrize("timing", [replace(TIMING, engine=replace(ENGINE, silence=1.0))])
 @pytest.mark.parametrize("all_is_gone", [False, True], ids=["the_run", "everything"])
 async def test_a_run_that_the_server_does_not_know_any_more_is_repeated(
     each_world: World, all_is_gone: bool
