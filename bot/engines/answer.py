@@ -330,13 +330,13 @@ _READERS: Mapping[str, Callable[[PartialResponse, Item], None]] = {
 }
 
 
-def _status(kind: str, said: str) -> str:
+def _status(kind: str, stated: str) -> str:
     """The status of the response in an event; servers leave it out, or do not update it."""
     if kind in _BEGINS:
-        return said if said in WORKING else "in_progress"
+        return stated if stated in WORKING else "in_progress"
     if kind in _ENDS:
-        return said if said in _ENDS.values() else _ENDS[kind]
-    return said or "completed"
+        return stated if stated in _ENDS.values() else _ENDS[kind]
+    return stated or "completed"
 
 
 def _failure(response: Item, status: str) -> tuple[str, str]:

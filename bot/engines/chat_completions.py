@@ -56,7 +56,7 @@ class ChatDialect:
     async def answer(
         self,
         request: RunRequest,
-        said: Sequence[ChatMessage],
+        chat: Sequence[ChatMessage],
         partial: PartialResponse,
         accepted: asyncio.Event,
     ) -> None:
@@ -64,7 +64,7 @@ class ChatDialect:
         instructions = options.instructions or self._settings.bot_instructions
         body = {
             "model": options.model or self._settings.openai_model,
-            "messages": messages(instructions, said),
+            "messages": messages(instructions, chat),
             "stream": True,
             "stream_options": {"include_usage": True},
             **nested_tool_fields(request),
@@ -81,14 +81,14 @@ class ChatDialect:
             reader.end()
 
 
-def messages(instructions: str, said: Sequence[ChatMessage]) -> list[Json]:
+def messages(instructions: str, chat: Sequence[ChatMessage]) -> list[Json]:
     """The conversation as chat messages.
 
     Consecutive messages of one role are joined: the templates of many models require alternating
     roles. Content without files stays a string, which every server accepts.
     """
     made: list[Json] = [{"role": "system", "content": instructions}] if instructions else []
-    for message in said:
+    for message in chat:
         last = made[-1] if made else {}
         if message.output:
             made += _pair(last, message.output)

@@ -119,12 +119,12 @@ def find_messages(items: Sequence[Item], messages: Sequence[Message]) -> tuple[i
     """How many of `messages`, from the first on, are the newest messages of people there, and the
     index of the last of them (-1: none).
     """
-    said = [index for index, item in enumerate(items) if is_message(item, "user")]
-    texts = [words_of(items[index]) for index in said]
+    indexes = [index for index, item in enumerate(items) if is_message(item, "user")]
+    texts = [words_of(items[index]) for index in indexes]
     wanted = [message.text for message in messages]
-    for count in range(min(len(wanted), len(said)), 0, -1):
+    for count in range(min(len(wanted), len(indexes)), 0, -1):
         if texts[-count:] == wanted[:count]:
-            return count, said[-1]
+            return count, indexes[-1]
     return 0, -1
 
 

@@ -60,7 +60,7 @@ class Dialect(Protocol):
     async def answer(
         self,
         request: RunRequest,
-        said: Sequence[ChatMessage],
+        chat: Sequence[ChatMessage],
         partial: PartialResponse,
         accepted: asyncio.Event,
     ) -> None:
@@ -82,12 +82,12 @@ class ResponsesDialect:
     async def answer(
         self,
         request: RunRequest,
-        said: Sequence[ChatMessage],
+        chat: Sequence[ChatMessage],
         partial: PartialResponse,
         accepted: asyncio.Event,
     ) -> None:
         body = response_body(_without_servers(request), self._settings)
-        items = [item for message in said for item in _as_items(message)]
+        items = [item for message in chat for item in _as_items(message)]
         body |= {"input": items, "store": False, "stream": True}
         created = await self.requests.create(body, timeout=self._timeout)
         is_done = False
@@ -122,10 +122,10 @@ def must_be_answer(created: Json, key: str, model: str) -> None:
         return
     if created.get("status") in _FAILED:
         return  # its error is read with its state
-    said = error_in(error if isinstance(error, dict) else {"message": str(error or "")}, model)
-    is_known = isinstance(said, RunFailed) and said.reason == "model_not_found"
+    reported = error_in(error if isinstance(error, dict) else {"message": str(error or "")}, model)
+    is_known = isinstance(reported, RunFailed) and reported.reason == "model_not_found"
     if error and (is_known or not _UNKNOWN_PATH.search(str(error))):
-        raise said
+        raise reported
     raise RunFailed("failed", "endpoint_not_found", detail=str(error or "")[:DETAIL_CHARS])
 
 

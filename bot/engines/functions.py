@@ -205,8 +205,8 @@ def closing_items(items: Sequence[Item], outputs: Iterable[FunctionOutput] = ())
     for item in items:
         kind, call_id, item_id = text(item.get("type")), text(item.get("call_id")), item.get("id")
         if kind in OUTPUTS and call_id not in answered:
-            said = known.get(call_id, UNKNOWN)
-            missing[call_id] = {"call_id": call_id, **_output_of_kind(kind, said)}
+            output = known.get(call_id, UNKNOWN)
+            missing[call_id] = {"call_id": call_id, **_output_of_kind(kind, output)}
         elif kind == "mcp_approval_request" and item_id not in approved:
             missing[text(item_id)] = {
                 "type": APPROVAL,
@@ -217,11 +217,11 @@ def closing_items(items: Sequence[Item], outputs: Iterable[FunctionOutput] = ())
     return list(missing.values())
 
 
-def _output_of_kind(kind: str, said: str) -> Json:
-    made: Json = {"type": OUTPUTS[kind], "output": said}
+def _output_of_kind(kind: str, output: str) -> Json:
+    made: Json = {"type": OUTPUTS[kind], "output": output}
     if kind == "shell_call":
         outcome = {"type": "exit", "exit_code": 1}
-        made["output"] = [{"stdout": "", "stderr": said, "outcome": outcome}]
+        made["output"] = [{"stdout": "", "stderr": output, "outcome": outcome}]
     elif kind == "apply_patch_call":
         made["status"] = "failed"
     return made

@@ -49,9 +49,9 @@ def _mcp_call(item: Item, item_id: str) -> HostedCall:
     return _ended(made, "", "failed" if item.get("status") == "failed" else "unknown")
 
 
-def _ended(call: HostedCall, said: str, outcome: Any) -> HostedCall:
+def _ended(call: HostedCall, output: str, outcome: Any) -> HostedCall:
     return HostedCall(
-        call.id, call.name, call.arguments, call.server, said[:KEPT_CHARS], outcome, call.approval
+        call.id, call.name, call.arguments, call.server, output[:KEPT_CHARS], outcome, call.approval
     )
 
 

@@ -28,15 +28,15 @@ def find_kept(items: Sequence[Item], request: RunRequest) -> Kept:
     sent = request.outputs if request.asked_by else request.earlier
     wanted = {output.call.id for output in sent}
     outputs = frozenset(answered_calls(items) & wanted)
-    said = () if request.asked_by else request.input
-    messages, last = find_messages(items, said)
-    if said and not messages:
+    given = () if request.asked_by else request.input
+    messages, last = find_messages(items, given)
+    if given and not messages:
         known = _known_of_owed(items, request.conversation.owed)
-        messages, last = find_messages(items, said[known:])
+        messages, last = find_messages(items, given[known:])
         messages += known
     places = [index for index, item in enumerate(items) if answered_call(item) in outputs]
     last = max([last, *places])
-    whole = last >= 0 and messages == len(said) and outputs == wanted
+    whole = last >= 0 and messages == len(given) and outputs == wanted
     rest = items[last + 1 :]
     is_answered = whole and bool(read(rest)[0] or calls_of(rest))
     return Kept(messages, outputs, text(items[last].get("id")) if is_answered else "")
@@ -46,8 +46,8 @@ def _known_of_owed(items: Sequence[Item], owed: Sequence[Message]) -> int:
     """How many of the messages owed, from the first on, the conversation holds, followed by others:
     a turn sent them that a restored Redis does not know.
     """
-    said = iter([words_of(item) for item in items if is_message(item, "user")])
-    return len(list(takewhile(lambda message: message.text in said, owed)))
+    texts = iter([words_of(item) for item in items if is_message(item, "user")])
+    return len(list(takewhile(lambda message: message.text in texts, owed)))
 
 
 def input_of(request: RunRequest, kept: Kept) -> list[dict[str, Any]]:
@@ -55,6 +55,6 @@ def input_of(request: RunRequest, kept: Kept) -> list[dict[str, Any]]:
     if request.asked_by:
         sent = (output for output in request.outputs if output.call.id not in kept.outputs)
         return [output_item(output) for output in sent]
-    said = request.input[kept.messages :]
-    messages = [as_item(message, request.files.get(message.ts, ())) for message in said]
+    rest = request.input[kept.messages :]
+    messages = [as_item(message, request.files.get(message.ts, ())) for message in rest]
     return [*messages, *pairs(request.earlier, kept.outputs)]

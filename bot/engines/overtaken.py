@@ -50,19 +50,19 @@ def answered_places(items: Sequence[Item], request: RunRequest) -> list[int]:
 
     Only the newest messages count: an earlier turn may have had the same words.
     """
-    said = [index for index, item in enumerate(items) if is_message(item, "user")]
+    indexes = [index for index, item in enumerate(items) if is_message(item, "user")]
     texts, wanted = (
-        [conversations.words_of(items[index]) for index in said],
+        [conversations.words_of(items[index]) for index in indexes],
         [m.text for m in request.input],
     )
     found: list[int] = []
-    after, first = len(items), len(said) - len(wanted)
+    after, first = len(items), len(indexes) - len(wanted)
     while wanted and first >= 0 and texts[first : first + len(wanted)] == wanted:
-        end = said[first + len(wanted) - 1]
+        end = indexes[first + len(wanted) - 1]
         answer = items[end + 1 : after]
         if read(answer)[0] or calls_of(answer):
             found.insert(0, end)
-        after, first = said[first], first - len(wanted)
+        after, first = indexes[first], first - len(wanted)
     return found
 
 

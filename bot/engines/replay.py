@@ -39,7 +39,7 @@ MOST_BYTES = 256 * 1024 * 1024
 class _Memory:
     """The messages of a conversation, and its newest run."""
 
-    said: list[ChatMessage] = field(default_factory=list)
+    chat: list[ChatMessage] = field(default_factory=list)
     work: "_Work | None" = None
     size: int = 0
     """Approximate size of the messages in bytes."""
@@ -105,7 +105,7 @@ class ReplayEngine(SentWithRun):
     async def begin(self, thread: Thread, user_id: str, history: Sequence[Record] = ()) -> str:
         conversation_id = PREFIX + secrets.token_hex(12)
         memory = self._memories[conversation_id] = _Memory()
-        self._remember(memory, [said for record in history for said in _as_messages(record)])
+        self._remember(memory, [message for record in history for message in _as_messages(record)])
         return conversation_id
 
     async def start(self, request: RunRequest) -> Run:
@@ -172,9 +172,9 @@ class ReplayEngine(SentWithRun):
         memory, place = self._memory(conversation.id), find_place(history, ts)
         if place is None:
             return
-        alike = [said for said in memory.said if said.role == "user" and said.text == place.text]
+        alike = [each for each in memory.chat if each.role == "user" and each.text == place.text]
         gone = place.among(alike, again=again)
-        memory.said = [said for said in memory.said if said is not gone]
+        memory.chat = [each for each in memory.chat if each is not gone]
 
     async def delete(self, conversation_id: str) -> None:
         memory = self._memories.pop(conversation_id, None)
@@ -190,11 +190,11 @@ class ReplayEngine(SentWithRun):
         task = asyncio.create_task(self._work(memory, request, given, partial, accepted))
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         deadline = time.time() + self._settings.bot_run_deadline
-        said = [*memory.said, *given]
+        chat = [*memory.chat, *given]
         tokens = text_tokens(
-            self._instructions(request), *(text for message in said for text in message.texts)
+            self._instructions(request), *(text for message in chat for text in message.texts)
         )
-        tokens += sum(file_tokens(message.files) for message in said)
+        tokens += sum(file_tokens(message.files) for message in chat)
         return _Work(run, request, given, partial, accepted, task, deadline, tokens)
 
     def _instructions(self, request: RunRequest) -> str:
@@ -209,7 +209,7 @@ class ReplayEngine(SentWithRun):
         accepted: asyncio.Event,
     ) -> None:
         try:
-            await self._ask(request, [*memory.said, *given], partial, accepted)
+            await self._ask(request, [*memory.chat, *given], partial, accepted)
         except Retry as error:
             has_files = any(message.files for message in given)
             if has_files and not accepted.is_set() and error.reason.startswith("status 5"):
@@ -234,7 +234,7 @@ class ReplayEngine(SentWithRun):
     async def _ask(
         self,
         request: RunRequest,
-        said: list[ChatMessage],
+        chat: list[ChatMessage],
         partial: PartialResponse,
         accepted: asyncio.Event,
     ) -> None:
@@ -242,7 +242,7 @@ class ReplayEngine(SentWithRun):
         dialects = sorted(self._dialects, key=lambda dialect: dialect is not self._dialect)
         for dialect in dialects:
             try:
-                await dialect.answer(request, said, partial, accepted)
+                await dialect.answer(request, chat, partial, accepted)
             except RunFailed as error:
                 if error.reason != "endpoint_not_found":
                     self._dialect = dialect
@@ -266,9 +266,9 @@ class ReplayEngine(SentWithRun):
             raise ConversationGone(conversation_id) from None
         return self._memories[conversation_id]
 
-    def _remember(self, memory: _Memory, said: list[ChatMessage]) -> None:
-        memory.said += said
-        added = sum(message.size for message in said)
+    def _remember(self, memory: _Memory, chat: list[ChatMessage]) -> None:
+        memory.chat += chat
+        added = sum(message.size for message in chat)
         memory.size += added
         self._bytes += added
         if len(self._memories) <= MOST_CONVERSATIONS and self._bytes <= MOST_BYTES:
@@ -291,11 +291,11 @@ def _given(request: RunRequest) -> list[ChatMessage]:
     """The messages that a request adds to its conversation."""
     if request.asked_by:
         return [ChatMessage("tool", output=output) for output in request.outputs]
-    said = [
+    chat = [
         ChatMessage("user", message.text, tuple(request.files.get(message.ts, ())))
         for message in request.input
     ]
-    return [*said, *(ChatMessage("tool", output=output) for output in request.earlier)]
+    return [*chat, *(ChatMessage("tool", output=output) for output in request.earlier)]
 
 
 def _finish(work: _Work) -> Update:

@@ -106,10 +106,10 @@ class ResponsesEngine(SentWithRun):
 
     async def _kept(self, request: RunRequest) -> Kept:
         """The part of a request that the conversation may already hold."""
-        said = not request.asked_by and (request.messages or request.earlier)
+        has_input = not request.asked_by and (request.messages or request.earlier)
         owed = not request.asked_by and request.conversation.owed
         again = request.again or request.failed
-        if owed or (again and (said or request.outputs)):
+        if owed or (again and (has_input or request.outputs)):
             items = await conversations.items_of_turn(self._api, request.conversation)
             return find_kept(items, request)
         return Kept()

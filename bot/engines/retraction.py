@@ -33,10 +33,10 @@ class Occurrence:
 
 def find_place(history: Sequence[Record], ts: str) -> Occurrence | None:
     """Find a person's message by its `ts` in our record of a conversation."""
-    said = [record for record in history if record.role == "user"]
-    numbers = [number for number, record in enumerate(said) if record.ts == ts]
+    questions = [record for record in history if record.role == "user"]
+    numbers = [number for number, record in enumerate(questions) if record.ts == ts]
     if not numbers:
         return None
-    text = said[numbers[0]].text
-    alike = [number for number, record in enumerate(said) if record.text == text]
+    text = questions[numbers[0]].text
+    alike = [number for number, record in enumerate(questions) if record.text == text]
     return Occurrence(text, len(alike) - alike.index(numbers[0]), len(alike))

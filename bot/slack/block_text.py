@@ -84,8 +84,8 @@ def _texts(value: Any, depth: int) -> Iterator[str]:
         elif isinstance(part, dict) and (text := block_text(part, depth + 1)):
             yield text
         elif isinstance(part, list):
-            said = (string(item).strip() for item in part if key in _READABLE and _has_text(item))
-            yield from map(escape, said)
+            texts = (string(item).strip() for item in part if key in _READABLE and _has_text(item))
+            yield from map(escape, texts)
             yield from block_lines(part, depth + 1)
 
 

@@ -55,10 +55,10 @@ class Content:
 
     def text(self, own: str) -> str:
         """All of it as plain text, with `own` in place of the author's words."""
-        said = parse_text(own)
-        if not _VISIBLE.search(said):
-            said = ""
-        return cut("\n\n".join(filter(None, (said, self.attached, self.by_slack))))
+        text = parse_text(own)
+        if not _VISIBLE.search(text):
+            text = ""
+        return cut("\n\n".join(filter(None, (text, self.attached, self.by_slack))))
 
 
 def read_content(message: Payload) -> Content:
@@ -152,8 +152,8 @@ def _attachment_lines(attachment: Payload, depth: int) -> Iterator[str]:
         yield string(attachment.get("author_name"))
     yield _title(attachment)
     shown = _messages(attachment)
-    said = filter(None, (string(message.get("text")) for message in shown))
-    text = string(attachment.get("text")) or "\n".join(said)
+    texts = filter(None, (string(message.get("text")) for message in shown))
+    text = string(attachment.get("text")) or "\n".join(texts)
     yield _own({"text": text, "blocks": _blocks(attachment)}, by_app=True)
     for field in dicts(attachment.get("fields")):
         parts = (string(field.get("title")), string(field.get("value")))
@@ -203,8 +203,8 @@ def _fallback(attachment: Payload) -> str:
 
 def _transcripts(message: Payload) -> Iterator[str]:
     for file in dicts(message.get("files")):
-        if said := transcript(file):
-            yield voice_clip(string(file.get("name")), said)
+        if words := transcript(file):
+            yield voice_clip(string(file.get("name")), words)
 
 
 def _files(message: Payload, depth: int = 0) -> Iterator[File]:

@@ -83,8 +83,8 @@ def has_transcript(file: Mapping[str, Any]) -> bool:
 def captions_text(vtt: str) -> str:
     """The text of a caption file (WebVTT)."""
     lines = (line.strip() for line in vtt.lstrip("\ufeff").splitlines())
-    said = (line for line in lines if line and not _CUE.match(line) and not line.isdecimal())
-    return " ".join(line for line in said if not line.startswith(("WEBVTT", "NOTE", "Kind:")))
+    spoken = (line for line in lines if line and not _CUE.match(line) and not line.isdecimal())
+    return " ".join(line for line in spoken if not line.startswith(("WEBVTT", "NOTE", "Kind:")))
 
 
 def _text(file: File, text: str) -> Attachment:

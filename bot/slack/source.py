@@ -177,10 +177,10 @@ class SlackSource:
 
     async def _render(self, thread: Thread, lines: Sequence[ThreadMessage]) -> str:
         names = await self._threads.names.of({line.user_id for line in lines} - {""}, thread)
-        said = [
+        rendered = [
             f"{names.get(line.user_id) or line.name or line.user_id}: {line.text}" for line in lines
         ]
-        return "\n\n".join(said) or texts.EMPTY
+        return "\n\n".join(rendered) or texts.EMPTY
 
 
 @contextmanager

@@ -169,9 +169,9 @@ class Routing:
 
     async def adopt(self, thread: Thread, *, ours: bool) -> None:
         """Record whether an unknown thread is one of ours."""
-        whose = "ours" if ours else "others"
+        owner = "ours" if ours else "others"
         await self._connection.execute(
-            "SET", self._keys.adopted(thread), whose, "EX", OVERHEARD_SECONDS
+            "SET", self._keys.adopted(thread), owner, "EX", OVERHEARD_SECONDS
         )
 
     async def catch_up(self, turn: Turn, ts: str) -> ThreadContext:

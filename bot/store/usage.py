@@ -212,11 +212,14 @@ class Spending:
         return bool(granted), int(tokens), int(cost)
 
     async def release(
-        self, turn_id: str, team_id: str, whose: Sequence[tuple[UsageScope, str]]
+        self, turn_id: str, team_id: str, subjects: Sequence[tuple[UsageScope, str]]
     ) -> None:
         """Delete a turn's reservations; its actual usage is counted."""
         await self._connection.execute_many(
-            [("HDEL", self._keys.reserved(team_id, scope, name), turn_id) for scope, name in whose]
+            [
+                ("HDEL", self._keys.reserved(team_id, scope, name), turn_id)
+                for scope, name in subjects
+            ]
         )
 
     async def count_request(self, team_id: str, scope: UsageScope, name: str, minute: int) -> int:

@@ -1,22 +1,22 @@
 """Texts about limits on requests, tokens and money."""
 
 
-def reached(whose: str, limit: str, when: str) -> str:
+def reached(subject: str, limit: str, when: str) -> str:
     """A limit is used up; `when` is the time of its renewal."""
-    return f"⚠️ {whose} limit of {limit} is reached. It renews {when}: please ask again then."
+    return f"⚠️ {subject} limit of {limit} is reached. It renews {when}: please ask again then."
 
 
-def reserved(whose: str) -> str:
+def reserved(subject: str) -> str:
     """The rest of a limit is reserved for answers in progress."""
     return (
-        f"⚠️ The rest of {whose.lower()} limit is reserved for answers that are being "
+        f"⚠️ The rest of {subject.lower()} limit is reserved for answers that are being "
         "written: please ask again when they are done."
     )
 
 
-def near(percent: int, whose: str, limit: str) -> str:
+def near(percent: int, subject: str, limit: str) -> str:
     """A limit is nearly used up."""
-    return f"⚠️ {percent} % of {whose.lower()} limit of {limit} is used."
+    return f"⚠️ {percent} % of {subject.lower()} limit of {limit} is used."
 
 
 def owner(scope: str) -> str:

@@ -69,12 +69,12 @@ class Charges:
     def reserved(self, messages: Sequence[Message]) -> list[str]:
         """The keys of the reservations of a turn, which end with it."""
         thread = messages[0].thread
-        whose: list[tuple[UsageScope, str]] = []
+        subjects: list[tuple[UsageScope, str]] = []
         if "person" in self._reserving:
-            whose += [("person", user_id) for user_id in {m.user_id for m in messages}]
+            subjects += [("person", user_id) for user_id in {m.user_id for m in messages}]
         if "channel" in self._reserving:
-            whose.append(("channel", thread.channel_id))
-        return [self._store.keys.reserved(thread.team_id, *each) for each in whose]
+            subjects.append(("channel", thread.channel_id))
+        return [self._store.keys.reserved(thread.team_id, *each) for each in subjects]
 
 
 def estimate(turn: Turn, answer: Answer) -> Usage | None:

@@ -98,8 +98,8 @@ class Limits:
         if allowed:
             return LimitVerdict(frozenset(within), (*notes, *([note] if note else [])))
         if "person" in self.reserving:
-            whose: list[tuple[UsageScope, str]] = [("person", user_id) for user_id in within]
-            await self._store.spending.release(turn_id, team_id, whose)
+            subjects: list[tuple[UsageScope, str]] = [("person", user_id) for user_id in within]
+            await self._store.spending.release(turn_id, team_id, subjects)
         return LimitVerdict(frozenset(), (*notes, note))
 
     async def may_go_on(self, turn: Turn, used: Usage | None, messages: Sequence[Message]) -> bool:

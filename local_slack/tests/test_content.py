@@ -90,7 +90,7 @@ async def test_me_messages_and_slackbot_reach_a_dm() -> None:
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-async def test_twins_come_in_either_order_with_a_gap(reverse: bool) -> None:
+async def test_duplicate_mentions_come_in_either_order_with_a_gap(reverse: bool) -> None:
     async with hearing() as (slack, heard):
         slack.faults.reverse_twins = reverse
         slack.faults.twin_gap = 0.2

@@ -96,15 +96,15 @@ async def test_changes_are_sent_in_order_from_a_given_number(
     url = f"{controller.url}/changes?after={before}"
     async with controller.session.get(url) as response:
         second = await alice.says("#general", "two")
-        told = []
+        sent = []
         async for line in response.content:
             if line.startswith(b"data: "):
                 change = json.loads(line.removeprefix(b"data: "))
                 if change["kind"] == "message_posted":
-                    told.append(change["data"]["message"]["ts"])
-            if len(told) == 2:
+                    sent.append(change["data"]["message"]["ts"])
+            if len(sent) == 2:
                 break
-    assert told == [first, second]
+    assert sent == [first, second]
 
 
 async def test_only_the_token_from_this_address_may_control(slack: LocalSlack) -> None:

@@ -10,7 +10,7 @@ from local_slack.seed import SeedError, apply_seed, read_seed
 EXAMPLE = Path(__file__).parents[2] / "examples" / "workspace.yml"
 
 
-async def test_people_channels_and_history_are_added_once_and_the_app_is_not_told() -> None:
+async def test_people_channels_and_history_are_added_once_without_events() -> None:
     async with open_workspace() as slack:
         for _ in range(2):
             apply_seed(slack, read_seed(EXAMPLE))

@@ -70,9 +70,9 @@ async def test_another_process_reports_its_steps_in_real_time(slack: LocalSlack)
     ts = await slack.user("alice").says("#general", "hello")
     step = {"source": "ai", "title": "POST /responses", "at": time.time(), "ms": 12, "status": 200}
     assert (await post(slack, "/traces", step))[0] == 200
-    [told] = [step for step in slack.steps("#general", ts) if step["source"] == "ai"]
-    assert (told["ms"], told["status"]) == (12.0, "200")
-    assert told["at"] == pytest.approx(slack.clock.now(), abs=5)
+    [found] = [step for step in slack.steps("#general", ts) if step["source"] == "ai"]
+    assert (found["ms"], found["status"]) == (12.0, "200")
+    assert found["at"] == pytest.approx(slack.clock.now(), abs=5)
 
 
 @pytest.mark.parametrize("body", [{"source": "x"}, {"source": "x", "title": "y", "z": 1}, [], "x"])

@@ -62,8 +62,8 @@ async def browser(chromium: Path) -> AsyncIterator[Browser]:
     """Contexts that a test opens in it are closed after the test."""
 
     async def address() -> list[str]:
-        told = chromium / "DevToolsActivePort"
-        lines = told.read_text().splitlines() if told.exists() else []
+        reported = chromium / "DevToolsActivePort"
+        lines = reported.read_text().splitlines() if reported.exists() else []
         return lines if len(lines) == 2 else []
 
     port, path = await wait_until(address)

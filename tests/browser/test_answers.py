@@ -95,8 +95,8 @@ async def test_a_running_tool_is_named_beside_the_stop_button(
     await expect(in_thread(world_page, "Stopped.")).to_be_visible()
     await expect(world_page.get_by_role("button", name="Stop")).to_be_hidden()
     await reply(world_page, "stop")
-    told = in_thread(world_page, NOTHING_TO_STOP)
-    await expect(told).to_contain_text("Only visible to you")
+    reported = in_thread(world_page, NOTHING_TO_STOP)
+    await expect(reported).to_contain_text("Only visible to you")
 
 
 async def test_a_stopped_answer_keeps_its_text(world: World, world_page: Page) -> None:

@@ -123,10 +123,10 @@ async def test_an_admins_channel_settings_apply_from_the_next_message(
 async def test_usage_is_listed_and_charted(managed: World, page: Page) -> None:
     await managed.ask("#general", "@bot hello")
     await command(page, "/usage")
-    told = in_channel(page, "Your usage")
-    await expect(told).to_contain_text(re.compile(r"Today: 1 answer, \d+ tokens"))
-    await expect(told).not_to_contain_text("People")
-    await told.get_by_role("button", name="Send me a chart").click()
+    reported = in_channel(page, "Your usage")
+    await expect(reported).to_contain_text(re.compile(r"Today: 1 answer, \d+ tokens"))
+    await expect(reported).not_to_contain_text("People")
+    await reported.get_by_role("button", name="Send me a chart").click()
     await expect(in_channel(page, ASKED)).to_be_visible()
     await go_to(page, "threadbot")
     letter = in_channel(page, "Your usage this month")
@@ -135,8 +135,10 @@ async def test_usage_is_listed_and_charted(managed: World, page: Page) -> None:
     await speak_as(page, "chief")
     await go_to(page, "general")
     await command(page, "/usage")
-    await expect(told).to_contain_text(re.compile(r"1\. #general: 1 answer.*1\. @alice: 1 answer"))
-    await told.get_by_role("button", name="Send me a chart of the workspace").click()
+    await expect(reported).to_contain_text(
+        re.compile(r"1\. #general: 1 answer.*1\. @alice: 1 answer")
+    )
+    await reported.get_by_role("button", name="Send me a chart of the workspace").click()
     await go_to(page, "threadbot")
     letter = in_channel(page, "Usage of this workspace this month")
     await expect(letter).to_contain_text("channel 1: #general")
@@ -180,7 +182,7 @@ async def test_conversations_are_searched_exported_and_forgotten(
     assert managed.fake.conversations == {}
 
 
-async def test_refused_people_are_told_whom_to_ask(managed: World, page: Page) -> None:
+async def test_a_refusal_names_the_admins(managed: World, page: Page) -> None:
     for who, reason in (("gina", GUEST), ("olaf", OUTSIDER)):
         await speak_as(page, who)
         await say(page, f"@bot hello from {who}")
@@ -199,6 +201,8 @@ async def test_a_limit_says_when_it_renews(
         await page.locator(".reply-bar").click()
         await expect(in_thread(page, "turn 1: one")).to_be_visible()
         await reply(page, "two")
-        told = in_thread(page, "Your limit of 1 tokens a day is reached.")
-        await expect(told).to_contain_text(re.compile(r"It renews .*in \d+ \w+: please ask again"))
+        reported = in_thread(page, "Your limit of 1 tokens a day is reached.")
+        await expect(reported).to_contain_text(
+            re.compile(r"It renews .*in \d+ \w+: please ask again")
+        )
         assert world.fake.created("/responses") == 1

@@ -113,8 +113,8 @@ async def test_nothing_is_lost_under_faults(tmp_path: Path, open_page: Opener) -
         await page.get_by_role("button", name="What happened").click()
         await page.get_by_role("checkbox", name="Whole thread").check()
         steps = page.locator(".steps")
-        for told in ("SIGKILL", "ratelimited", "ai request refused", "message seen before"):
-            await expect(steps).to_contain_text(told)
+        for reported in ("SIGKILL", "ratelimited", "ai request refused", "message seen before"):
+            await expect(steps).to_contain_text(reported)
 
 
 async def test_the_requests_to_the_ai_server_are_shown_with_their_status(

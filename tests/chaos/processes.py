@@ -72,8 +72,8 @@ class BotProcess:
         """The lines of its log about an event, without one that is being written."""
         text = self.log.read_text() if self.log.exists() else ""
         lines = text.rpartition("\n")[0].splitlines()
-        told = [json.loads(line) for line in lines if line.startswith("{") and event in line]
-        return [line for line in told if line.get("event") == event]
+        reported = [json.loads(line) for line in lines if line.startswith("{") and event in line]
+        return [line for line in reported if line.get("event") == event]
 
     def freeze(self) -> None:
         self._signal(signal.SIGSTOP)

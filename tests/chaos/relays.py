@@ -199,10 +199,10 @@ class HttpRelay:
             for found in SERVER_ID.findall(first.decode(errors="replace")):
                 self._owners.setdefault(found, channels)
             await self.gate("after", step, channels)
-            told = ("content-type", "retry-after", "mcp-")
+            reported = ("content-type", "retry-after", "mcp-")
             relayed = web.StreamResponse(
                 status=answer.status,
-                headers={k: v for k, v in answer.headers.items() if k.lower().startswith(told)},
+                headers={k: v for k, v in answer.headers.items() if k.lower().startswith(reported)},
             )
             with suppress(ConnectionError):
                 await relayed.prepare(request)

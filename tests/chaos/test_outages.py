@@ -142,8 +142,8 @@ async def test_a_redis_that_lost_its_data_gets_it_back_from_its_clients(
         deployment.fake.finish()
         await deployment.slack.wait_for(lambda: all(heard(deployment, said) for said in questions))
         await deployment.rests()
-        [told] = worker.logged("redis_data_lost")
-        assert told["turns"] == 3
+        [reported] = worker.logged("redis_data_lost")
+        assert reported["turns"] == 3
         runs = {"responses": "/responses", "assistants": "/threads/*/runs"}[engine]
         assert deployment.fake.created(runs) == 4, "the runs under way went on"
         for said in questions:

@@ -41,6 +41,6 @@ def test_a_failed_storm_prints_the_command_to_repeat_it(
 
     with pytest.raises((SystemExit, TimeoutError)) as ended:
         command.main(["--seed", "7", "--engine", "assistants"], storm)
-    told = f"{ended.value}{capsys.readouterr().err}"
-    assert "python3 dev.py chaos --seed 7 --minutes 1 --kills 0 --threads 12" in told
-    assert "--engine assistants" in told
+    reported = f"{ended.value}{capsys.readouterr().err}"
+    assert "python3 dev.py chaos --seed 7 --minutes 1 --kills 0 --threads 12" in reported
+    assert "--engine assistants" in reported

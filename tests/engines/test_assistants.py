@@ -115,7 +115,7 @@ async def test_a_turn_can_replace_them(fake: FakeOpenAI) -> None:
     assert (body["model"], body["instructions"]) == ("m", "i")
 
 
-async def test_the_last_update_tells_usage_model_and_newest_message(fake: FakeOpenAI) -> None:
+async def test_the_last_update_has_usage_model_and_newest_message(fake: FakeOpenAI) -> None:
     fake.answer = Answer("Hello", tokens=Tokens(input=100, output=20))
     async with open_assistants_on(fake) as engine:
         conversation = await begin(engine)

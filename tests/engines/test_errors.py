@@ -30,7 +30,7 @@ def error_of(
     return client._make_status_error_from_response(response)
 
 
-def told(error: BotError) -> tuple[object, ...]:
+def reported(error: BotError) -> tuple[object, ...]:
     """The error as its class and its fields."""
     if isinstance(error, DependencyDown):
         return DependencyDown, error.reason, error.after, error.certain
@@ -105,7 +105,7 @@ CASES = [
 def test_an_error_maps_to_what_the_caller_does_next(
     error: openai.APIError, wanted: tuple[object, ...]
 ) -> None:
-    assert told(parse_error(error)) == wanted
+    assert reported(parse_error(error)) == wanted
 
 
 MODEL = "gpt-6-luna"
@@ -129,7 +129,7 @@ UNKNOWN_MODELS = {
 @pytest.mark.parametrize("server", UNKNOWN_MODELS)
 def test_an_unknown_model_is_one_however_a_server_says_it(server: str, missing: str) -> None:
     parsed = parse_error(UNKNOWN_MODELS[server], missing, model=MODEL)
-    assert told(parsed) == (RunFailed, "model_not_found")
+    assert reported(parsed) == (RunFailed, "model_not_found")
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_an_unknown_model_is_one_however_a_server_says_it(server: str, missing: 
 def test_a_rejected_file_is_not_an_unknown_model(
     error: openai.APIStatusError,
 ) -> None:
-    assert told(parse_error(error, model=MODEL)) == (RunFailed, "bad_request")
+    assert reported(parse_error(error, model=MODEL)) == (RunFailed, "bad_request")
 
 
 @pytest.mark.parametrize(
@@ -176,17 +176,21 @@ def test_a_rejected_file_is_not_an_unknown_model(
     ],
 )
 def test_refusals_keep_their_reason(error: openai.APIStatusError, reason: str) -> None:
-    assert told(parse_error(error, model=MODEL)) == (RunFailed, reason)
+    assert reported(parse_error(error, model=MODEL)) == (RunFailed, reason)
     assert reason in WORDS
 
 
 @pytest.mark.parametrize("after", ["-5", "nan", "inf", "1e999"])
 def test_an_invalid_retry_after_is_ignored(after: str) -> None:
-    assert told(parse_error(error_of(429, headers={"retry-after": after}))) == (Retry, None, False)
+    assert reported(parse_error(error_of(429, headers={"retry-after": after}))) == (
+        Retry,
+        None,
+        False,
+    )
 
 
 def test_a_404_of_another_object_is_not_a_lost_conversation() -> None:
-    assert told(parse_error(error_of(404), "run")) == (RunFailed, "run_not_found")
+    assert reported(parse_error(error_of(404), "run")) == (RunFailed, "run_not_found")
 
 
 def test_the_servers_message_is_cut() -> None:

@@ -125,7 +125,7 @@ async def test_a_server_without_keys_gets_a_placeholder() -> None:
         assert (await ask(engine, await begin(engine), "hello")).status == "completed"
 
 
-async def test_the_last_update_tells_usage_model_and_newest_item(fake: FakeOpenAI) -> None:
+async def test_the_last_update_has_usage_model_and_newest_item(fake: FakeOpenAI) -> None:
     fake.answer = Answer("Hello", tokens=Tokens(input=100, output=20, cached=80, reasoning=5))
     async with open_responses_on(fake) as engine:
         conversation = await begin(engine)

@@ -236,9 +236,9 @@ async def test_the_worker_refuses_the_vote_of_a_person_who_lost_the_right_meanwh
             await jobs.ask_vote(store.inbox, vote)
         await world.jobs_done(mallory, alice)
         assert [given.user_id for given in await store.feedback.list()] == [alice.id]
-        (told,) = world.slack.messages(mallory.dm())
-        assert "you are not among those who may use it" in words(told)
-        assert SECRET not in words(told)
+        (reported,) = world.slack.messages(mallory.dm())
+        assert "you are not among those who may use it" in words(reported)
+        assert SECRET not in words(reported)
 
 
 @pytest.mark.parametrize(("kind", "where"), WHO_AND_WHERE)

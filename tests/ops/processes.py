@@ -65,10 +65,10 @@ class Process:
         """Wait until its log has `count` lines of an event."""
         wanted = f'"event": "{event}"'.encode()
 
-        async def told() -> bool:
+        async def reported() -> bool:
             return self.log.count(wanted) >= times
 
-        await wait_until(told, PATIENCE)
+        await wait_until(reported, PATIENCE)
 
     async def end(self) -> tuple[int, float]:
         """Send SIGTERM; returns the exit code and the seconds until the end."""

@@ -40,10 +40,10 @@ def test_folder_names_may_have_any_letters_whatever_the_locale(
     monkeypatch.setenv("LC_ALL", "C")
     asked = "import locale, sys; print(sys.getfilesystemencoding(), locale.getencoding())"
     command = [sys.executable, "-c", asked]
-    told = subprocess.run(
+    reported = subprocess.run(
         command, env=dev.environment(), check=True, capture_output=True, text=True
     )
-    assert told.stdout.lower() == "utf-8 utf-8\n"
+    assert reported.stdout.lower() == "utf-8 utf-8\n"
 
 
 def make_wheel(version: str) -> bytes:

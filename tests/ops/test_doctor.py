@@ -63,9 +63,9 @@ async def test_a_machine_gets_json_and_an_exit_code(
     given = deployment(slack, fake, redis_url)
     ended = await asyncio.to_thread(run_bot, tmp_path, "doctor", "--json", **given)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    told = json.loads(ended.stdout)
-    assert told["ok"] is True
-    assert {check["name"]: check["level"] for check in told["checks"]}["model"] == "ok"
+    reported = json.loads(ended.stdout)
+    assert reported["ok"] is True
+    assert {check["name"]: check["level"] for check in reported["checks"]}["model"] == "ok"
     for secret in ("SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "OPENAI_API_KEY"):
         assert given[secret] not in ended.stdout + ended.stderr
     wrong = given | {"OPENAI_API_KEY": "sk-wrong"}

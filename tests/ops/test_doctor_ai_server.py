@@ -162,7 +162,7 @@ async def test_only_the_configured_protocol_is_detected() -> None:
 
 
 @pytest.mark.parametrize("variant", ["openai", "no_conversations", "chat_completions"])
-async def test_an_address_without_v1_is_told(variant: str) -> None:
+async def test_an_address_without_v1_is_reported(variant: str) -> None:
     async with open_fake_openai(variant=variant) as fake:
         found = await examine_engine(fake, openai_base_url=fake.base_url.removesuffix("/v1"))
     assert found["engine"].level == "failed"

@@ -74,9 +74,9 @@ async def release(command: tuple[str, ...], directory: Path, environment: dict[s
     process = await asyncio.create_subprocess_exec(
         *command, cwd=directory, env=environment, stdout=asyncio.subprocess.PIPE
     )
-    told, _ = await process.communicate()
-    assert process.returncode == 0, told.decode()
-    assert "webhook" not in told.decode()
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
+    assert "webhook" not in output.decode()
 
 
 def test_the_button_sets_up_what_the_procfile_runs() -> None:
@@ -90,9 +90,12 @@ def test_the_button_sets_up_what_the_procfile_runs() -> None:
 
 
 def test_the_button_states_what_it_costs() -> None:
-    told = app_json()["description"]
-    [total] = re.findall(r"about (\d+) US dollars a month", told)
-    [dyno], [redis] = re.findall(r"\((\d+) each\)", told), re.findall(r"premium-0, (\d+)\)", told)
+    description = app_json()["description"]
+    [total] = re.findall(r"about (\d+) US dollars a month", description)
+    [dyno], [redis] = (
+        re.findall(r"\((\d+) each\)", description),
+        re.findall(r"premium-0, (\d+)\)", description),
+    )
     assert int(total) == int(dyno) * len(app_json()["formation"]) + int(redis)
     assert f"about {total} US dollars a month" in (ROOT / "docs" / "heroku.md").read_text()
 

@@ -34,10 +34,10 @@ async def test_a_new_deployment_is_asked_for_all_settings(
         *("sk-wrong", "n", fake.api_key, "gpt-6-luna", redis_url),
     )
     assert ended.exit_code == 0, ended.output
-    told = ended.output
+    reported = ended.output
     for words in ("PORT", "begins with xoxe.xoxp-", "invalid_auth", "swapped", "OPENAI_API_KEY"):
-        assert words in told
-    assert "Checks of bot doctor" in told
+        assert words in reported
+    assert "Checks of bot doctor" in reported
     given = env_file.values(env_file.NAME)
     assert given["SLACK_BOT_TOKEN"] == slack.bot_token
     assert given["SLACK_APP_TOKEN"] == slack.app_token
@@ -50,7 +50,7 @@ async def test_a_new_deployment_is_asked_for_all_settings(
     names = [each["command"] for each in slack.manifest["features"]["slash_commands"]]
     assert "/test-reset" in names
     assert slack.manifest["display_information"]["name"] == "Testbot"
-    assert not any(token in told for token in (slack.bot_token, slack.app_token, fake.api_key))
+    assert not any(token in reported for token in (slack.bot_token, slack.app_token, fake.api_key))
 
 
 async def test_an_existing_app_is_updated_and_keeps_its_name(

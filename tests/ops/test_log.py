@@ -52,7 +52,7 @@ async def test_a_conversation_logged_at_debug_contains_no_text_and_no_secret(
         await bot.said("turn_answered", times=3)
         code, _ = await bot.end()
     assert code == 0
-    told = bot.log.decode()
+    reported = bot.log.decode()
     secrets = (
         site.slack.bot_token,
         site.slack.app_token,
@@ -60,7 +60,7 @@ async def test_a_conversation_logged_at_debug_contains_no_text_and_no_secret(
         site.fake.api_key,
     )
     assert not [
-        word for word in (*WORDS.split(), ANSWER, *secrets) if len(word) > 6 and word in told
+        word for word in (*WORDS.split(), ANSWER, *secrets) if len(word) > 6 and word in reported
     ]
     turns = [line for line in bot.lines if line["event"] == "turn_answered"]
     assert [turn["outcome"] for turn in turns] == ["completed", "completed", "reset"]
@@ -153,14 +153,16 @@ def test_secrets_are_redacted_wherever_they_come_from(written: io.StringIO) -> N
         redis_url="rediss://:pass-word@host:6379",
     )
     log.configure("DEBUG", settings.secrets, written)
-    told = (
+    reported = (
         *settings.secrets,
         "xapp-1-A0123-other",
         "sk-proj-abcdefgh",
         "redis://me:hunter2@host/0",
         "Bearer abc.def",
     )
-    log.log.info("careless", told=told, note="kept: task-1, desk-clerk, ts 1700000000.000100")
+    log.log.info(
+        "careless", reported=reported, note="kept: task-1, desk-clerk, ts 1700000000.000100"
+    )
     line = written.getvalue()
     for secret in (*settings.secrets, "0123-other", "abcdefgh", "hunter2", "abc.def", "pass-word"):
         assert secret not in line

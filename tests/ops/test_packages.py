@@ -92,9 +92,9 @@ def test_the_wheel_of_the_local_slack_is_one_package(wheels: tuple[Path, Path]) 
 
 def test_the_page_of_the_package_has_no_relative_address(wheels: tuple[Path, Path]) -> None:
     for wheel in wheels:
-        told = metadata(wheel)
-        assert told["Description-Content-Type"] == "text/markdown"
-        text = str(told.get_payload())
+        reported = metadata(wheel)
+        assert reported["Description-Content-Type"] == "text/markdown"
+        text = str(reported.get_payload())
         assert len(text) > 2000
         assert re.findall(r"\]\((?!https?:)|(?:src|srcset)=", text) == [], wheel.name
 
@@ -116,14 +116,14 @@ def running(
         text=True,
     )
     assert process.stdout is not None
-    told: dict[str, str] = {}
-    while last not in told and (line := process.stdout.readline()):
+    reported: dict[str, str] = {}
+    while last not in reported and (line := process.stdout.readline()):
         name, separator, value = line.strip().partition("=")
         if name.startswith("http"):
             name, value = "http", name + separator + value
-        told[name] = value
+        reported[name] = value
     try:
-        yield told
+        yield reported
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate()
@@ -190,6 +190,6 @@ def test_bot_try_says_what_to_install_and_runs_once_it_is(
     assert "1 message" in ended.stdout
     assert "Slack has no slash commands in threads" in ended.stdout
     assert "Usage: threadbot try" in run(full, "threadbot", "try", "--help").stdout
-    with running(full, "try", "--browser", program="threadbot", last="http") as told:
-        assert b"/_page/js/main.js" in fetch_page(told["http"])
+    with running(full, "try", "--browser", program="threadbot", last="http") as reported:
+        assert b"/_page/js/main.js" in fetch_page(reported["http"])
     assert (full / ".bot" / "page.json").exists()

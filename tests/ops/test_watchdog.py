@@ -45,8 +45,8 @@ async def test_a_blocked_loop_is_logged_once_and_the_process_unhealthy_and_ended
         async with asyncio.timeout(60):
             assert await bot.process.wait() == 1
         log = bot.log.decode()
-    told = [line for line in log.splitlines() if "event_loop_blocked" in line]
-    assert sum("blocked.py" in line for line in told) == 1  # others are of a slow machine
+    reported = [line for line in log.splitlines() if "event_loop_blocked" in line]
+    assert sum("blocked.py" in line for line in reported) == 1  # others are of a slow machine
     assert "secret" not in log
 
 

@@ -259,7 +259,9 @@ def test_the_smallest_app_asks_for_what_an_answer_to_a_mention_needs() -> None:
         (set(), False),
     ],
 )
-def test_the_doctor_tells_a_small_app_from_a_broken_one(granted: set[str], is_meant: bool) -> None:
+def test_the_doctor_distinguishes_a_small_app_from_a_broken_one(
+    granted: set[str], is_meant: bool
+) -> None:
     missing = find_missing(granted)
     assert missing.is_meant is is_meant
     assert {scope.name for scope in missing.scopes} == set(SCOPES) - set(granted)

@@ -112,10 +112,10 @@ async def slack(
 ) -> AsyncIterator[tuple[Files, str]]:
     """A Slack with these files by name; `files.info` of one of them returns a sequence of
     states."""
-    told = infos if infos is not None else []
+    reported = infos if infos is not None else []
 
     async def info(request: web.Request) -> web.Response:
-        shape = told.pop(0) if len(told) > 1 else told[0]
+        shape = reported.pop(0) if len(reported) > 1 else reported[0]
         return web.json_response({"ok": True, "file": {"id": "F1"} | shape})
 
     async def content(request: web.Request) -> web.Response:

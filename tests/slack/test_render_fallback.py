@@ -50,7 +50,7 @@ def test_the_fallback_ends_at_a_word() -> None:
 
 @thorough
 @given(texts, st.integers(10, 300))
-def test_the_fallback_is_short_and_pings_nobody(markdown: str, limit: int) -> None:
+def test_the_fallback_is_short_and_mentions_no_one(markdown: str, limit: int) -> None:
     text = fallback(markdown, limit)
     assert text.strip()
     assert not re.search(r"[<>]|&(?!(amp|lt|gt);)", text)

@@ -75,5 +75,5 @@ async def test_scripts_in_one_round_trip_return_to_a_server_that_forgot_them(sto
 
 def test_a_script_has_only_the_parts_of_the_prelude_that_it_uses() -> None:
     functions = re.findall(r"^local function (\w+)", load("record").source, re.MULTILINE)
-    assert functions == ["insist", "write", "holds", "steps_of"]
+    assert functions == ["ignore_memory_limit", "write", "holds", "steps_of"]
     assert "enter(ready" in load("retry").source  # one that another part uses

@@ -53,8 +53,8 @@ async def test_a_backup_is_restored_into_another_number_of_shards(
     async with open_shards(old) as shards:
         await fill(shards)
         known = {team: await facts(shards, team) for team in TEAMS}
-    told = await backup.backup(old, tmp_path / "backup")
-    assert (await backup.restore(new, tmp_path / "backup")).split()[0] == told.split()[0]
+    reported = await backup.backup(old, tmp_path / "backup")
+    assert (await backup.restore(new, tmp_path / "backup")).split()[0] == reported.split()[0]
     async with open_shards(new) as shards:
         assert {team: await facts(shards, team) for team in TEAMS} == known
         assert known["T1"]["settings"] == "T1"

@@ -186,11 +186,11 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.claims)
     @rule(age=ages, step=steps, crash=seldom)
     def once(self, age: int, step: str, crash: bool) -> None:
-        claim, told = self.claim_of(age), []
+        claim, reported = self.claim_of(age), []
         model, turn = self.model.threads[claim.thread], self.store.turns.open(claim)
 
         async def work(again: bool) -> str:
-            told.append(again)
+            reported.append(again)
             if crash:
                 raise SystemError
             return f"{step} of {claim.fence}"
@@ -198,18 +198,18 @@ class Machine(RuleBasedStateMachine):
         if step in claim.steps or (self.is_valid(claim) and step in model.steps):
             recorded = self.do(turn.once(Step(step, str), work))
             assert recorded == (turn.recall(Step(step, str)) or model.steps[step])
-            assert told == []
+            assert reported == []
         elif not self.is_valid(claim):
             with pytest.raises(Superseded):
                 self.do(turn.once(Step(step, str), work))
-            assert told == []
+            assert reported == []
         else:
             if crash:
                 with pytest.raises(SystemError):
                     self.do(turn.once(Step(step, str), work))
             else:
                 model.steps[step] = self.do(turn.once(Step(step, str), work))
-            assert told == [step in model.intents]
+            assert reported == [step in model.intents]
             model.intents.add(step)
 
     @precondition(lambda self: self.claims)

@@ -139,7 +139,7 @@ async def test_a_lock_of_a_lost_run_ends(ai_world: World) -> None:
     assert [letter.reason for letter in await world.bot.store.dead.list()] == [code]
 
 
-async def test_without_quota_each_person_and_the_log_are_told_once_and_no_runs_start(
+async def test_without_quota_each_person_and_the_log_are_informed_once_and_no_runs_start(
     ai_world: World,
 ) -> None:
     world = ai_world
@@ -269,8 +269,8 @@ async def test_a_failed_run_is_reported_with_its_text_and_the_thread_continues(
     made = 3 if shown in TRANSIENT else 1
     world.fake.answer = [answer] * made
     root = await world.ask("#general", "@bot one")
-    [told] = await world.replies("#general", root)
-    assert told == "\n\n".join(filter(None, [answer.text, f"⚠️ {WORDS[shown]}"]))
+    [reported] = await world.replies("#general", root)
+    assert reported == "\n\n".join(filter(None, [answer.text, f"⚠️ {WORDS[shown]}"]))
     assert runs(world) == made
     await world.ask("#general", "two", thread_ts=root)
     assert (await world.replies("#general", root, 2))[1].endswith(": one | two")
@@ -395,8 +395,8 @@ async def test_an_unanswered_tool_call_does_not_block_the_thread(ai_world: World
     world.fake.answer = [calling(Call("weather", '{"deployment": "Rome"}')), said, said]
     root = await world.ask("#general", "@bot one")
     await world.ask("#general", "two", thread_ts=root)
-    told = "one" if world.settings.bot_engine == "assistants" else f"⚠️ {WORDS['empty']}"
-    assert await world.replies("#general", root, 2) == [told, "one | two"]
+    reported = "one" if world.settings.bot_engine == "assistants" else f"⚠️ {WORDS['empty']}"
+    assert await world.replies("#general", root, 2) == [reported, "one | two"]
     assert texts(world) == [["one", "two"]]
     assert await world.bot.store.dead.list() == ()
 

@@ -185,9 +185,9 @@ async def test_of_two_people_who_press_at_once_one_decides(
         )
         await carol.submits({"reason": "too late"})
         assert await answers(world, root) == ["Written."]
-        told = [len(each.ephemerals("#general")) for each in (alice, bob, carol)]
-        assert sum(told) <= 2, "the one who decided gets no message"
-        assert 0 in told[:2]
+        reported = [len(each.ephemerals("#general")) for each in (alice, bob, carol)]
+        assert sum(reported) <= 2, "the one who decided gets no message"
+        assert 0 in reported[:2]
         closed = shown(cards(world, root)[0])
         assert sum(f"<@{each.id}>" in closed for each in (alice, bob)) == 1
         assert carol.id not in closed

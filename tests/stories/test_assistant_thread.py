@@ -50,8 +50,8 @@ async def test_texts_name_the_commands_as_this_app_has_them(redis_url: str, tmp_
         await world.ask("#general", "reset", thread_ts=root)
         await alice.says("#general", "reset", thread_ts=root)
         await world.rests("#general", root)
-        told = [m.text for m in (*world.slack.messages(alice.dm()), *alice.ephemerals())]
-        texts = "\n".join([*told, str(alice.home)])
+        reported = [m.text for m in (*world.slack.messages(alice.dm()), *alice.ephemerals())]
+        texts = "\n".join([*reported, str(alice.home)])
     named = set(re.findall(r"`(/[a-z-]+)`", texts))
     ours = {f"/test-{command.name.removeprefix('/')}" for command in COMMANDS}
     assert {"/test-bot-help", "/test-reset", "/test-forget-me", "/test-usage"} <= named <= ours

@@ -365,7 +365,7 @@ async def test_text_files_in_any_encoding_survive_a_rebuild(world: World) -> Non
     assert conversation is not None
     world.fake.vanish(conversation.id)
     await world.ask(alice.dm(), "and now?", thread_ts=root)
-    (told,) = [c for c in world.fake.conversations.values() if c.id != conversation.id]
-    said = json.dumps(list(told.items), ensure_ascii=False)
+    (reported,) = [c for c in world.fake.conversations.values() if c.id != conversation.id]
+    said = json.dumps(list(reported.items), ensure_ascii=False)
     for kept in ("Köln;1200", "Düsseldorf;900", "売上は1400円"):
         assert kept in said

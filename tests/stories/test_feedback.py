@@ -173,8 +173,8 @@ async def test_only_the_last_answer_is_given_again(world: World) -> None:
     await alice.clicks("#general", answer, "answer_again")
     await world.rests("#general", root)
     assert len(world.slack.replies("#general", root)) == 2
-    (told,) = alice.ephemerals("#general")
-    assert "newer answer" in told.text
+    (reported,) = alice.ephemerals("#general")
+    assert "newer answer" in reported.text
 
 
 async def test_messages_that_are_not_answers_have_no_buttons(world: World) -> None:

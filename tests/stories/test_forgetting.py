@@ -101,9 +101,9 @@ async def test_forget_me_says_what_the_server_has_not_confirmed(ai_world: World)
     await alice.slash("/forget-me")
     (answer,) = alice.ephemerals("#general")
     await alice.clicks("#general", answer.ts, "errand:forget_me")
-    told = await direct_message_to(world, "alice")
-    assert told.startswith("Done: 2 conversations deleted here, and so")
-    assert "has not confirmed 2 of 2 yet" in told
+    reported = await direct_message_to(world, "alice")
+    assert reported.startswith("Done: 2 conversations deleted here, and so")
+    assert "has not confirmed 2 of 2 yet" in reported
     assert len(await orphans(world)) == 2
 
 
@@ -127,8 +127,8 @@ async def test_a_confirmation_follows_once_the_server_has_deleted_everything(
     [left] = [*world.fake.conversations, *world.fake.threads]
     await world.bot.store.archive.discard(world.settings.bot_engine, left)
     await sweeper.sweep_now()
-    told = await world.slack.wait_for(lambda: letters(world, "alice")[1:], PATIENCE)
-    assert [message.text for message in told] == [CONFIRMED]
+    reported = await world.slack.wait_for(lambda: letters(world, "alice")[1:], PATIENCE)
+    assert [message.text for message in reported] == [CONFIRMED]
     await sweeper.sweep_now()
     assert len(letters(world, "alice")) == 2
     assert not await world.bot.store.redis.exists(world.bot.store.keys.unconfirmed)
@@ -150,8 +150,8 @@ async def test_forget_me_says_what_it_waits_for(world: World) -> None:
     await alice.clicks("#general", answer.ts, "errand:forget_me")
     assert await direct_message_to(world, "alice") == BUSY
     await store.redis.delete(busy)
-    told = await world.slack.wait_for(lambda: letters(world, "alice")[1:], PATIENCE)
-    assert told[0].text.startswith("Done: 1 conversation deleted")
+    reported = await world.slack.wait_for(lambda: letters(world, "alice")[1:], PATIENCE)
+    assert reported[0].text.startswith("Done: 1 conversation deleted")
 
 
 async def test_forget_me_does_not_wait_for_a_run_that_the_server_has_lost(
@@ -168,8 +168,8 @@ async def test_forget_me_does_not_wait_for_a_run_that_the_server_has_lost(
     await alice.slash("/forget-me")
     (answer,) = alice.ephemerals("#general")
     await alice.clicks("#general", answer.ts, "errand:forget_me")
-    told = await direct_message_to(world, "alice")
-    assert told.startswith("Done: 1 conversation deleted")
+    reported = await direct_message_to(world, "alice")
+    assert reported.startswith("Done: 1 conversation deleted")
     assert world.fake.working
 
 

@@ -69,8 +69,8 @@ async def test_those_of_a_former_key_are_given_up_after_four_weeks_and_reported(
     assert await store.redis.zcard(store.keys.orphans) == 0
     slack = deployment.slack("T1")
     await slack.wait_for(lambda: slack.messages(alice.dm()), PATIENCE)
-    [told] = [message.text for message in slack.messages(alice.dm())]
-    assert "could not delete a deleted conversation" in told
+    [reported] = [message.text for message in slack.messages(alice.dm())]
+    assert "could not delete a deleted conversation" in reported
     assert await store.archive.confirmed() == []
 
 

@@ -46,8 +46,8 @@ async def test_what_people_delete_is_kept_until_the_hold_ends(world: World) -> N
     assert "3 deletions wait" in await hold.status(world.settings)
 
     assert "3 deletions" in await hold.end(world.settings)
-    told = await world.slack.wait_for(lambda: letters(world, "alice")[1:], PATIENCE)
-    assert told[0].text.startswith("Done: 1 conversation deleted")
+    reported = await world.slack.wait_for(lambda: letters(world, "alice")[1:], PATIENCE)
+    assert reported[0].text.startswith("Done: 1 conversation deleted")
     await world.rests("#general", root)
     swept = await sweeper(world).sweep_now()
     assert not swept.held

@@ -274,12 +274,12 @@ async def test_the_commands_sweep_and_count(world: World, tmp_path: Path) -> Non
     async def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
         return await asyncio.to_thread(run_bot, *arguments, cwd=tmp_path, **given)
 
-    told = await run("sweep", "--dry-run")
-    assert told.stdout.startswith("1 idle conversations would be archived")
-    told = await run("sweep")
-    assert told.stdout == ("1 archived, 1 deleted, 0 kept\n0 feedback entries deleted\n")
+    reported = await run("sweep", "--dry-run")
+    assert reported.stdout.startswith("1 idle conversations would be archived")
+    reported = await run("sweep")
+    assert reported.stdout == ("1 archived, 1 deleted, 0 kept\n0 feedback entries deleted\n")
     assert world.fake.conversations == {}
-    told = await run("usage", "--csv", "--days", "2")
-    header, row = told.stdout.splitlines()
+    reported = await run("usage", "--csv", "--days", "2")
+    header, row = reported.stdout.splitlines()
     assert header.startswith("day,team_id,channel_id,user_id,turns")
     assert world.slack.user("alice").id in row

@@ -326,8 +326,8 @@ async def test_a_permanent_refusal_of_slack_is_recognized_at_once(world: World, 
         root = await world.slack.user("alice").says("#general", "@bot hi")
         await world.slack.wait_for(lambda: runs(world))
         await world.rests("#general", root)
-    told = [line for line in logs if line["log_level"] in ("warning", "error")]
-    assert [(line["event"], line["reason"]) for line in told] == [("turn_undeliverable", code)]
+    reported = [line for line in logs if line["log_level"] in ("warning", "error")]
+    assert [(line["event"], line["reason"]) for line in reported] == [("turn_undeliverable", code)]
     assert sum(call.method == "chat.postMessage" for call in world.slack.calls) == 1
 
 
@@ -381,8 +381,8 @@ async def test_an_answer_above_the_threshold_is_a_warning(
     with capture_logs() as logs:
         async with open_world(redis_url, tmp_path, bot_slow_answer=slow) as world:
             await world.ask("#general", "@bot hi")
-    told = [line["log_level"] for line in logs if line["event"] == "slow_answer"]
-    assert told == (["warning"] if slow < 1 else [])
+    reported = [line["log_level"] for line in logs if line["event"] == "slow_answer"]
+    assert reported == (["warning"] if slow < 1 else [])
 
 
 @one_engine
@@ -395,7 +395,7 @@ async def test_an_outage_is_logged_once_and_measured(world: World) -> None:
         await world.slack.wait_for(lambda: sample("bot_circuit_open", dependency=dependency) == 1)
         world.fake.faults.clear()
         await assert_answered_once(world, roots)
-    told = [line["event"] for line in logs if line["event"].startswith("circuit_")]
-    assert told == ["circuit_opened", "circuit_closed"]
+    reported = [line["event"] for line in logs if line["event"].startswith("circuit_")]
+    assert reported == ["circuit_opened", "circuit_closed"]
     assert sample("bot_circuit_open", dependency=dependency) == 0
     assert sample("bot_circuits_opened_total", dependency=dependency) == before + 1

@@ -133,8 +133,8 @@ async def test_the_list_shows_reasons_and_texts_only_on_request(world: World) ->
         assert "status 409" in hidden
         assert "secret" not in hidden
     assert "the secret question" in dead.render_table(letters, texts=True)
-    [told] = json.loads(dead.render_json(letters, texts=True))
-    assert told["messages"][0]["text"] == "the secret question"
+    [reported] = json.loads(dead.render_json(letters, texts=True))
+    assert reported["messages"][0]["text"] == "the secret question"
     assert dead.render_table((), texts=True) == "No dead letters."
 
 
@@ -234,8 +234,8 @@ async def test_the_dead_letter_is_stored_if_the_apology_fails_for_good(
 
         await wait_until(is_dead_letter)
         await world.rests("#general", root)
-    told = [line["event"] for line in logs if line["log_level"] == "error"]
-    assert told == ["apology_failed", "dead_letter_added"]
+    reported = [line["event"] for line in logs if line["log_level"] == "error"]
+    assert reported == ["apology_failed", "dead_letter_added"]
 
 
 async def test_an_apology_that_slack_refuses_now_is_posted_later(world: World) -> None:

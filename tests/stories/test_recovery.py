@@ -89,9 +89,9 @@ async def test_forget_me_deletes_here_and_on_the_server_and_counts(any_world: Wo
     await alice.slash("/forget-me")
     (answer,) = alice.ephemerals("#general")
     await alice.clicks("#general", answer.ts, "errand:forget_me")
-    told = await direct_message_to(world, "alice")
-    assert told.startswith("Done: 2 conversations deleted here and on the AI server")
-    assert "being removed from 1 conversation with other people" in told
+    reported = await direct_message_to(world, "alice")
+    assert reported.startswith("Done: 2 conversations deleted here and on the AI server")
+    assert "being removed from 1 conversation with other people" in reported
     await world.rests("#general", shared)
     left = await store.conversations.history(world.key("#general", shared))
     assert [record.user_id for record in left if record.role == "user"] == [

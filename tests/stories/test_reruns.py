@@ -109,8 +109,8 @@ async def test_an_answer_that_was_largely_shown_is_not_restarted(each_world: Wor
     text = "Some words." * (LITTLE // 10)
     world.fake.answer = [failed(text=text)]
     root = await world.ask("#general", "@bot one")
-    [told] = await world.replies("#general", root)
-    assert told == f"{text}\n\n⚠️ {WORDS['server_error']}"
+    [reported] = await world.replies("#general", root)
+    assert reported == f"{text}\n\n⚠️ {WORDS['server_error']}"
     assert runs(world) == 1
 
 
@@ -179,8 +179,8 @@ async def test_a_stream_cut_by_the_server_is_restarted(
         assert len(world.fake.prompts) == 3
         world.fake.fault("drop_stream", "POST", path, events=cut, times=3)
         await world.ask("#general", "two", thread_ts=root)
-        told = (await world.replies("#general", root, 2))[1]
-        assert told.endswith(f"⚠️ {WORDS['stream_cut']}")
+        reported = (await world.replies("#general", root, 2))[1]
+        assert reported.endswith(f"⚠️ {WORDS['stream_cut']}")
         assert len(world.fake.prompts) == 6
         await world.ask("#general", "three", thread_ts=root)
         answer = (await world.replies("#general", root, 3))[2]

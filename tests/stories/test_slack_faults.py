@@ -248,8 +248,8 @@ async def test_a_permanently_refused_stream_is_settled_and_the_next_message_work
                 await slack.wait_for(lambda: calls(world, "chat.startStream")[error])
             world.fake.finish()
             await world.rests("#general", root)
-        [told] = [line for line in logs if line["event"] == "turn_undeliverable"]
-        assert told["reason"] == error
+        [reported] = [line for line in logs if line["event"] == "turn_undeliverable"]
+        assert reported["reason"] == error
         assert len(slack.replies("#general", root)) == growing
         agent = slack.agent_thread("#general", root)
         assert agent.status == ""

@@ -66,8 +66,8 @@ async def test_a_stop_with_nothing_to_stop_gets_an_ephemeral_reply(
     alice = world.slack.user("alice")
     await alice.says("#general", "stop", thread_ts=root)
     await world.rests("#general", root)
-    (told,) = alice.ephemerals("#general")
-    assert told.text == NOTHING_TO_STOP
+    (reported,) = alice.ephemerals("#general")
+    assert reported.text == NOTHING_TO_STOP
     assert len(world.slack.replies("#general", root)) == 1
     assert world.fake.created("/responses") == 1
 

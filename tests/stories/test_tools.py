@@ -106,13 +106,13 @@ async def test_usage_of_all_rounds_is_counted_once(responses_world: World) -> No
     ],
 )
 async def test_a_call_that_cannot_be_made_is_reported_to_the_model(
-    open_tools: OpenTools, counts: Path, call: Call, told: str
+    open_tools: OpenTools, counts: Path, call: Call, reported: str
 ) -> None:
     async with open_tools() as world:
         world.fake.answer = script(calling(call))
         root = await world.ask("#general", "@bot go")
         (said,) = await world.replies("#general", root)
-        assert told in said
+        assert reported in said
         assert "write" not in effects(counts)
         (line,) = await audit(world)
         assert line.outcome in ("not_run", "failed")

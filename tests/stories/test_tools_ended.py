@@ -127,8 +127,8 @@ async def test_a_conversation_lost_with_its_calls_is_rebuilt_with_the_results(
             engine.replay._memories.clear()
 
     def answer(prompt: Prompt) -> Answer:
-        told = " ".join([*map(str, prompt.outputs.values()), prompt.instructions])
-        return Answer(told) if "added" in told else calling(Call("s__add", '{"name": "x"}'))
+        reported = " ".join([*map(str, prompt.outputs.values()), prompt.instructions])
+        return Answer(reported) if "added" in reported else calling(Call("s__add", '{"name": "x"}'))
 
     after_each_call(monkeypatch, lose)
     world.fake.answer = answer

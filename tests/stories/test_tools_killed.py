@@ -33,7 +33,7 @@ UNKNOWN = f"Done.\n\n{outcome_unknown(['s: add'])}"
 class Model:
     """Asks for two rounds of calls and says "Done."; answers a second question at once."""
 
-    told: dict[str, str] = field(default_factory=lambda: defaultdict(str))
+    reported: dict[str, str] = field(default_factory=lambda: defaultdict(str))
     """The outputs that it got for the calls of a name."""
 
     def __call__(self, prompt: Prompt) -> Answer:
@@ -42,7 +42,7 @@ class Model:
         results = " ".join(map(str, prompt.outputs.values()))
         if RENDERED_HEAD in prompt.instructions:
             results += prompt.instructions
-        self.told[name] += results
+        self.reported[name] += results
         if question.startswith("and"):
             return Answer("Fine.")
         if "about" in results or RENDERED_HEAD in results:
@@ -107,7 +107,7 @@ async def test_a_killed_turn_repeats_no_effect(
             (said,) = await world.replies(channel, root)
             made = effects(tmp_path / "counts").count(f"add:{point}")
             assert made <= 1, f"killed at {point}: {made} effects"
-            assert said == ("Done." if f"added: {point}" in model.told[str(point)] else UNKNOWN)
+            assert said == ("Done." if f"added: {point}" in model.reported[str(point)] else UNKNOWN)
             await alice.says(channel, f"and {point}", thread_ts=root)
         for point, (channel, root) in threads.items():
             _, said = await world.replies(channel, root, 2)

@@ -28,7 +28,7 @@ async def set_servers(world: World, channel: str, servers: list[str]) -> None:
     await world.slack.settled()
 
 
-async def told(world: World, who: str, channel: str) -> str:
+async def reported(world: World, who: str, channel: str) -> str:
     person = world.slack.user(who)
     await person.slash("/tools", channel=channel)
     await world.slack.settled()
@@ -46,7 +46,7 @@ async def test_an_admin_turns_a_server_off_for_a_channel(
         assert len(await world.replies("#general", root)) == 1
         assert effects(counts) == []
         assert offered(world) == set()
-        assert texts.OFF_BY_CHANNEL in await told(world, "alice", "#general")
+        assert texts.OFF_BY_CHANNEL in await reported(world, "alice", "#general")
 
         world.fake.answer = script(calling(read("rain")))
         root = await world.ask("#random", "@bot go")
@@ -72,7 +72,7 @@ async def test_a_server_of_other_channels_is_not_offered(
         assert "UTC" in said
         assert offered(world) == {"current_time"}
         assert effects(counts) == []
-        shown = await told(world, "alice", "#general")
+        shown = await reported(world, "alice", "#general")
         assert texts.OFF_BY_FILE in shown
         assert "`current_time`" in shown
 
@@ -80,7 +80,7 @@ async def test_a_server_of_other_channels_is_not_offered(
 async def test_tools_says_how_each_server_is_handled(open_tools: OpenTools) -> None:
     lines = ('always_ask = ["delete_*"]', 'deny = ["write"]', 'allow = ["read", "write"]')
     async with open_tools(*lines) as world:
-        shown = await told(world, "alice", "#general")
+        shown = await reported(world, "alice", "#general")
     assert (
         "• *s*: asks before a tool that may change something; always asks before `delete_*`; "
         "only `read`, `write`; without `write`"
@@ -89,4 +89,4 @@ async def test_tools_says_how_each_server_is_handled(open_tools: OpenTools) -> N
 
 
 async def test_without_tools_it_says_so(world: World) -> None:
-    assert await told(world, "alice", "#general") == texts.NONE_CONFIGURED
+    assert await reported(world, "alice", "#general") == texts.NONE_CONFIGURED

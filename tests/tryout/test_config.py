@@ -67,17 +67,17 @@ async def test_a_deployment_in_the_same_folder_is_not_touched(folder: Path) -> N
             BOT_ALLOW_PEOPLE="U0PRODUCTION",
             BOT_DENY_CHANNELS="not-an-id",
         )
-        told: list[str] = []
-        async with open_session(report=told.append, fresh=False) as session:
+        reported: list[str] = []
+        async with open_session(report=reported.append, fresh=False) as session:
             general = session.slack.channel("#general").id
             ts = await session.slack.user("alice").says(general, "@bot hello")
             await session.answered(general, ts)
             assert session.slack.replies(general, ts)
         assert reached == []
-    [line] = [line for line in told if line.startswith("Of a deployment")]
+    [line] = [line for line in reported if line.startswith("Of a deployment")]
     assert "REDIS_URL" in line
-    assert "production" not in "".join(told)
-    assert any(str(folder / ".bot") in line for line in told)
+    assert "production" not in "".join(reported)
+    assert any(str(folder / ".bot") in line for line in reported)
 
 
 async def test_the_behaviour_of_the_bot_is_taken_over(folder: Path, slack: LocalSlack) -> None:

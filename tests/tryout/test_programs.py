@@ -32,7 +32,7 @@ def test_a_report_without_times_is_not_broken() -> None:
     assert summarize({"total": None}) == "Answered in 0.00 s"
 
 
-async def test_steps_are_told_in_plain_words() -> None:
+async def test_steps_are_described_in_plain_words() -> None:
     async with open_workspace() as slack:
         general = slack.channel("#general").id
         base: dict[str, Any] = {
@@ -43,6 +43,6 @@ async def test_steps_are_told_in_plain_words() -> None:
         report(slack, base | {"event": "step_done", "step": "run:0"})
         later = {"timestamp": "2026-01-01T00:00:01+00:00"}
         report(slack, base | later | {"event": "turn_answered", "total": 1})
-        told = [(step["title"], step["summary"]) for step in slack.steps("#general", "1.0")]
+        reported = [(step["title"], step["summary"]) for step in slack.steps("#general", "1.0")]
     summary = "Answered in 1.00 s: 1.00 s the bot itself"
-    assert told == [("started the model", ""), ("answered", summary)]
+    assert reported == [("started the model", ""), ("answered", summary)]

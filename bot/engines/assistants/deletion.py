@@ -33,9 +33,9 @@ async def retract(
             return None
         return {"id": message.get("id"), "is_marked": is_marked, "is_alike": is_alike}
 
-    said = await api.all(*path, keep=if_alike, order="asc")
-    marked = [message for message in said if message["is_marked"]]
-    alike = [message for message in said if message["is_alike"]]
+    user_messages = await api.all(*path, keep=if_alike, order="asc")
+    marked = [message for message in user_messages if message["is_marked"]]
+    alike = [message for message in user_messages if message["is_alike"]]
     gone = marked[0] if marked else place.among(alike, again=again)
     if gone is not None:
         await _delete_message(api, *path, text(gone.get("id")))

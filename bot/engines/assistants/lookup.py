@@ -27,11 +27,11 @@ class Lookup:
         stored: the same text may occur in the history.
         """
         found = await self._messages_of_turn(conversation)
-        said = [entry for entry in found if entry.get("role") == "user"]
-        for entry in said:
+        user_messages = [entry for entry in found if entry.get("role") == "user"]
+        for entry in user_messages:
             if metadata(entry).get("slack_ts") == message.ts:
                 return entry
-        alike = [m for m in said if not metadata(m) and text_of_message(m) == message.text]
+        alike = [m for m in user_messages if not metadata(m) and text_of_message(m) == message.text]
         if not alike:
             return None
         thread = await self._api.get("threads", conversation.id)

@@ -13,7 +13,7 @@ if claim ~= '' then
   elseif redis.call('HEXISTS', turn, '=' .. mark) == 1 then
     return 0
   end
-  insist(turn)
+  ignore_memory_limit(turn)
 end
 collect_charges(sums, {charge}, row_seconds, sum_seconds)
 read_sums(sums)

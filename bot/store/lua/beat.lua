@@ -6,7 +6,7 @@
 -- probe}, count of heartbeats, when an older state was noticed last, others are due in two seconds}.
 
 local time = now()
-insist(workers)
+ignore_memory_limit(workers)
 local restored_at, run_id = notice_discontinuity(pulse, seen_beats)
 local known = redis.call('HMGET', pulse, 'beats', 'heard', 'born', 'run_id')
 local beats = (number(pulse, known[1]) or 0) + 1

@@ -8,7 +8,7 @@ if redis.call('EXISTS', turn) == 0 then
   return 0
 end
 local asked = redis.call('HGET', turn, 'asked') or ''
-insist(interrupts)
+ignore_memory_limit(interrupts)
 local before = redis.call('HGET', interrupts, name)
 if before ~= 'reset' then
   redis.call('HSET', interrupts, name, reason)

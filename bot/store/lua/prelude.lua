@@ -19,7 +19,7 @@ end
 
 -- Accepted work must be finished even when memory is full. A server without memory refuses only the
 -- first write of a script, and never one that needs no memory. An expiry of `key` is removed.
-local function insist(key)
+local function ignore_memory_limit(key)
   redis.call('PERSIST', key)
 end
 
@@ -27,7 +27,7 @@ end
 local function write(...)
   local reply = redis.pcall(...)
   if type(reply) == 'table' and reply.err then
-    insist((select(2, ...)))
+    ignore_memory_limit((select(2, ...)))
     return redis.call(...)
   end
   return reply

@@ -21,7 +21,7 @@ if used >= tonumber(used_at) or is_taken_meanwhile() then
   end
   return 0
 end
-insist(conversation)
+ignore_memory_limit(conversation)
 redis.call('ZADD', idle, used_at, name)
 redis.call('ZADD', recent, used_at, place)
 redis.call('ZREM', orphans, orphan)

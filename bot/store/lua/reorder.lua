@@ -30,7 +30,7 @@ for _, ts in ipairs(joining) do
   end
 end
 table.sort(stamps, earlier)
-insist(turn)
+ignore_memory_limit(turn)
 for _, field in ipairs(cjson.decode(dropped)) do
   redis.call('HDEL', turn, field)
 end

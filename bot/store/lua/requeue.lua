@@ -6,7 +6,7 @@
 
 local is_current = redis.call('HGET', thread, 'entry') == entry
 if is_current then
-  insist(thread)
+  ignore_memory_limit(thread)
   local begun = redis.call('HEXISTS', thread, 'claim') == 1
   enter(ready, thread, name, begun)
   if crashed == '1' and begun then

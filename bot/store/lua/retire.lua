@@ -6,7 +6,7 @@ local pending = redis.pcall('XPENDING', ready, GROUP, '-', '+', 1, worker)
 if pending.err or #pending > 0 then
   return 0
 end
-insist(workers)
+ignore_memory_limit(workers)
 redis.call('XGROUP', 'DELCONSUMER', ready, GROUP, worker)
 redis.call('ZREM', workers, worker)
 return 1

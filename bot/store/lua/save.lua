@@ -14,7 +14,7 @@ if not holds(thread, claim) then
   end
   return SUPERSEDED
 end
-insist(conversation)  -- which a tombstone let expire
+ignore_memory_limit(conversation)  -- which a tombstone let expire
 -- What may stop at a corrupt key comes before the conversation, which says what the old one was.
 redis.call('XADD', begun, 'MAXLEN', '~', most_begun, '*', 'thread', name, 'used_at', used_at,
   'fields', cjson.encode(fields))

@@ -76,7 +76,7 @@ end
 local journal, messages, interrupt = fields_of(turn), {}, ''
 local in_turn = journal.taken and parse(turn, journal.taken) or {}
 if #in_turn > 0 then
-  insist(thread)
+  ignore_memory_limit(thread)
   messages = read(in_turn, redis.call('HMGET', inbox, unpack(in_turn)))
 end
 if #messages > 0 then
