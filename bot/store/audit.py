@@ -119,7 +119,7 @@ class AuditTrail:
     async def _append(self, batch: Sequence[str]) -> None:
         oldest = ""
         if self._retention:
-            oldest = str(int((time.time() - self._retention * DAY) * 1000))
+            oldest = str(max(0, int((time.time() - self._retention * DAY) * 1000)))
         for _ in range(ATTEMPTS):
             lines, after = _chain(self._head, batch)
             newest = await self._connection.run(

@@ -87,6 +87,8 @@ class Layout(Note):
         found, old = await self._connection.execute_many(
             [("GET", keys.shards), ("EXISTS", *_signs(keys))]
         )
+        if found == self._text:
+            return  # without a write: a full Redis, or a replica, can still be read
         if found is None and old:
             found = ONE_SHARD  # a version without shards wrote the data
         if found not in (None, self._text) and not await self._has_data(found):

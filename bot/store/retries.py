@@ -40,6 +40,8 @@ PAUSE = 0.05
 # Before version 7 the code of an error raised in a script can be anywhere in the text.
 _AWAY = re.compile(
     r"\b(OOM|READONLY|MISCONF|LOADING|MASTERDOWN|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|BUSY)\b"
+    # Of a server that was set up differently: no such database, or commands that it does not have.
+    r"|DB index is out of range|unknown command|Unknown Redis command"
 )
 
 

@@ -147,6 +147,14 @@ async def test_old_lines_are_dropped(redis_url: str) -> None:
         assert await store.redis.xlen(store.keys.audit) < 300
 
 
+async def test_a_trail_that_is_kept_for_centuries_takes_lines(redis_url: str) -> None:
+    """The oldest id to keep would be negative."""
+    async with open_store(redis_url, prefix="audit-long", audit_days=10**6) as store:
+        await store.audit.append(LINE)
+        lines, problem = await read(store)
+    assert (len(lines), problem) == (1, "")
+
+
 def test_csv_has_no_cell_that_a_spreadsheet_runs() -> None:
     table = render_csv([replace(LINE, tool="=cmd()")])
     assert table.splitlines()[0].startswith("at,team_id,")

@@ -57,6 +57,18 @@ async def test_without_redis_every_call_raises_store_unavailable(
             await ACTIONS[action](store)
 
 
+async def test_a_database_that_does_not_exist_is_reported(own_server: RedisServer) -> None:
+    async with open_store(f"{own_server.url}?db=99") as store:
+        with pytest.raises(StoreUnavailable, match="DB index is out of range"):
+            await store.ping()
+
+
+async def test_a_server_without_a_command_is_reported(own_server: RedisServer) -> None:
+    async with open_store(own_server.url) as store:
+        with pytest.raises(StoreUnavailable, match="unknown command"):
+            await store.connection.execute("EVALSHA2", "x")
+
+
 @pytest.mark.parametrize(
     "refusal",
     [

@@ -53,6 +53,24 @@ async def test_commands_walk_all_shards(urls: str, tmp_path: Path) -> None:
     assert swept.deleted + (await sweep(given, dry_run=False)).deleted == len(TEAMS)
 
 
+async def test_a_full_redis_or_a_replica_can_still_be_read(own_server: RedisServer) -> None:
+    """An admin looks into it in just that outage."""
+    given = settings(own_server.url, 1, bot_encryption_keys=SecretStr(generate_key()))
+    async with open_shards(given) as shards:
+        await fill(shards)
+    expected = len(TEAMS)
+    with own_server.client() as client:
+        client.config_set("maxmemory", 1)
+        assert len(await dead.list_letters(given)) == expected
+        assert len(await why.inspect(given, why.MessagePlace("C1", "1.0"))) == expected
+        client.config_set("maxmemory", 0)
+        client.replicaof("127.0.0.1", 1)
+        assert len(await dead.list_letters(given)) == expected
+        assert await hold.status(given) == "There is no legal hold."
+        with pytest.raises(StoreUnavailable):
+            await hold.begin(given)
+
+
 async def test_the_overview_has_the_workspaces_of_all_shards(urls: str) -> None:
     given = settings(urls, 6, bot_encryption_keys=generate_key(), slack_client_id="1.2")
     async with open_shards(given) as shards:
