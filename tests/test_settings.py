@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from bot import settings
-from bot.errors import ConfigError
+from bot.cli import main
+from bot.errors import BotError, ConfigError, Retry, StoreUnavailable
 from bot.sealing import generate_key
 from bot.settings import Settings, load
+from bot.settings.values import without_password
 
 ROOT = Path(__file__).parent.parent
 ENOUGH = {
@@ -57,6 +59,13 @@ def test_an_app_token_means_socket_mode_and_needs_no_signing_secret(
         ("SLACK_API_URL", "slack.com"),
         ("SLACK_CLIENT_ID", "abc"),
         ("BOT_ENCRYPTION_KEYS", "short"),
+        ("SLACK_BOT_TOKEN", "xoxb-1-\u0430bc"),
+        ("SLACK_APP_TOKEN", "xapp-1\nxapp-2"),
+        ("SLACK_SIGNING_SECRET", "xapp-1"),
+        ("OPENAI_API_KEY", "xoxb-1"),
+        ("OPENAI_API_KEY", "“sk-1”"),
+        ("OPENAI_BASE_URL", "http://host:99999/v1"),
+        ("OPENAI_BASE_URL", "http://two words/v1"),
         ("OPENAI_API_KEY", ""),
         ("OPENAI_BASE_URL", "ftp://host"),
         ("BOT_ENGINE", "llama"),
@@ -217,3 +226,57 @@ def test_a_file_in_another_encoding_is_named(tmp_path: Path) -> None:
     assert ["is not UTF-8 text" in str(problem) for problem in settings.find_problems(file)] == [
         True
     ]
+
+
+@pytest.mark.parametrize("around", ["\n", "\r\n", " ", "\u00a0", "\u200b", "\ufeff", "\t\u200e "])
+def test_what_was_copied_along_with_a_value_is_dropped(
+    monkeypatch: pytest.MonkeyPatch, around: str
+) -> None:
+    given = {**ENOUGH, "OPENAI_BASE_URL": "http://host/v1", "PORT": "80", "BOT_ENGINE": "echo"}
+    plain = load_with(monkeypatch, **given)
+    assert plain == load_with(monkeypatch, **{k: around + v + around for k, v in given.items()})
+    assert load_with(monkeypatch, BOT_PUBLIC_URL=around).bot_public_url is None
+
+
+def test_a_number_beyond_all_use_counts_as_the_largest(monkeypatch: pytest.MonkeyPatch) -> None:
+    huge = load_with(
+        monkeypatch,
+        BOT_RETENTION_DAYS="99999999999999999999",
+        BOT_RETENTION_PLACES="C1=99999999999999999999",
+        BOT_CONCURRENCY="99999999999999999999",
+        BOT_LIMIT_PERSON_TOKENS="99999999999999999999",
+        BOT_RUN_DEADLINE="inf",
+        BOT_OUTAGE_PATIENCE="1e300",
+    )
+    assert huge.bot_retention_days == huge.bot_retention_places["C1"] == 10**6
+    assert huge.bot_concurrency == huge.bot_limit_person_tokens == 10**9
+    assert huge.bot_run_deadline == huge.bot_outage_patience == 1e9
+    with pytest.raises(ConfigError, match="BOT_OUTAGE_PATIENCE"):
+        load_with(monkeypatch, BOT_OUTAGE_PATIENCE="nan")
+
+
+def test_a_password_in_an_address_is_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = load_with(monkeypatch, OPENAI_BASE_URL="http://ann:p%40ss@host/v1")
+    assert {"p%40ss", "p@ss"} <= set(loaded.secrets)
+    assert without_password("http://ann:p%40ss@host:1/v1?x=y") == "http://host:1/v1?x=y"
+    assert without_password("OpenAI") == "OpenAI"
+
+
+@pytest.mark.parametrize(
+    ("command", "error", "line"),
+    [
+        ("worker", StoreUnavailable("away"), "bot: cannot start: away: see `bot doctor`"),
+        ("dead", StoreUnavailable("away"), "bot: away: see `bot doctor`"),
+        ("dead", Retry("a legal hold is on"), "bot: a legal hold is on"),
+    ],
+)
+def test_an_error_is_one_line_about_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    error: BotError,
+    line: str,
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["bot", command])
+    assert main._report(error) == 69
+    assert capsys.readouterr().err == line + "\n"

@@ -11,7 +11,7 @@ from bot import __version__, settings
 from bot.cli import data_commands, exit_codes, setup_commands
 from bot.cli.keys import keys
 from bot.cli.workspaces import workspaces
-from bot.errors import BotError, ConfigError
+from bot.errors import BotError, ConfigError, StoreUnavailable
 from bot.imports import certificates_read_in_threads, uncollected
 from bot.process import priority
 from bot.telemetry import log
@@ -29,11 +29,13 @@ def main() -> None:
 
 
 def _report(error: BotError) -> int:
-    """Print why the bot cannot start; returns the exit code."""
+    """Print why the bot cannot start, or a command failed; returns the exit code."""
     if isinstance(error, ConfigError):
         click.echo(f"bot: {error}", err=True)
         return exit_codes.CONFIG
-    click.echo(f"bot: cannot start: {error}", err=True)
+    problem = "cannot start: " if sys.argv[1:2] in (["run"], ["web"], ["worker"]) else ""
+    advice = ": see `bot doctor`" if isinstance(error, StoreUnavailable) else ""
+    click.echo(f"bot: {problem}{error}{advice}", err=True)
     return exit_codes.UNAVAILABLE
 
 

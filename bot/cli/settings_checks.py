@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dotenv import dotenv_values
-from dotenv.parser import parse_stream
+from dotenv.parser import Binding, parse_stream
 
 from bot import settings as setting
 from bot.checks import Finding, Repair, failed, ok, skipped, warning
@@ -25,13 +25,15 @@ def look_at_settings(env_file: Path | None) -> Finding:
     if env_file is not None and (found := look_at_file(env_file)):
         return found
     unknown = find_unknown(os.environ, env_file)
+    doubtful = [f"unknown: {', '.join(unknown)}"] if unknown else []
+    doubtful += find_repeated(env_file)
     if problems := setting.find_problems(env_file):
         words = [str(problem) for problem in problems]
-        words += [f"unknown: {', '.join(unknown)}"] if unknown else []
-        return _judge_problems("; ".join(words), env_file)
+        return _judge_problems("; ".join((*words, *doubtful)), env_file)
     settings = setting.read(env_file)
-    if unknown:
-        return warning(f"unknown: {', '.join(unknown)}", "fix the name or remove it")
+    if doubtful:
+        fix = "fix the name or remove it" if unknown else "remove all lines but one"
+        return warning("; ".join(doubtful), fix)
     if env_file is not None and env_file.exists() and not env_files.is_private(env_file):
         text = f"every user of this machine can read the secrets in {env_file}"
         return warning(text, f"chmod 600 {env_file}", _make_private(env_file))
@@ -62,8 +64,14 @@ def _look_at_lines(env_file: Path) -> Finding | None:
         wrong = next((each for each in parse_stream(stream) if each.error), None)
     if wrong is None:
         return None
-    text = f"line {wrong.original.line} of {env_file.absolute()} cannot be read"
+    text = f"line {_line_of(wrong)} of {env_file.absolute()} cannot be read"
     return failed(text, "write NAME=value; a value that begins with a quote also ends with one")
+
+
+def _line_of(binding: Binding) -> int:
+    """The number of its line; the parser counts from the empty lines before it."""
+    text = binding.original.string
+    return binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
 
 
 def _judge_problems(text: str, env_file: Path | None) -> Finding:
@@ -126,6 +134,22 @@ def find_unknown(environment: Mapping[str, str], env_file: Path | None) -> list[
     unknown = {name for name in (*environment, *in_file) if name.startswith("BOT_")} - set(known)
     unknown |= {name for name in in_file.keys() - set(known) if _guess(name, known, NEARLY)}
     return [_with_guess(name, known) for name in sorted(unknown)]
+
+
+def find_repeated(env_file: Path | None) -> list[str]:
+    """Variables that the file sets more than once, each with its lines: the last one counts."""
+    if env_file is None or not env_file.exists():
+        return []
+    lines: dict[str, list[int]] = {}
+    with env_file.open(encoding="utf-8-sig") as stream:
+        for each in parse_stream(stream):
+            if each.key:
+                lines.setdefault(each.key, []).append(_line_of(each))
+    return [
+        f"{name} is set more than once, in the lines {', '.join(map(str, at))}: the last one counts"
+        for name, at in lines.items()
+        if len(at) > 1
+    ]
 
 
 def _with_guess(name: str, known: Iterable[str]) -> str:

@@ -27,7 +27,7 @@ from bot.errors import (
 from bot.models import Thread
 from bot.settings import Settings
 from bot.settings.env_file import set_variables
-from bot.settings.values import PROTOCOLS
+from bot.settings.values import PROTOCOLS, without_password
 
 SOON = datetime.timedelta(days=90)
 PROBE_THREAD = Thread("doctor", "doctor", "0")
@@ -112,7 +112,7 @@ class EngineChecks:
 
     async def round_trip(self) -> Finding:
         """Begin a conversation and delete it."""
-        server = self._settings.openai_base_url or "OpenAI"
+        server = without_password(self._settings.openai_base_url or "OpenAI")
         try:
             conversation_id = await self._engine.begin(PROBE_THREAD, "doctor")
             await self._engine.delete(conversation_id)
@@ -138,9 +138,11 @@ class EngineChecks:
             return finding
         for candidate in guess_addresses(base):
             if await self._serves_models(candidate):
-                done = f"set OPENAI_BASE_URL={candidate}"
+                shown = without_password(candidate)
+                done = f"set OPENAI_BASE_URL={shown}"
                 repair = set_variables({"OPENAI_BASE_URL": candidate}, done)
-                return failed(f"{base} serves no API, but {candidate} does", done, repair)
+                text = f"{without_password(base)} serves no API, but {shown} does"
+                return failed(text, done, repair)
         return finding
 
     async def _with_protocol(self, finding: Finding, error: BotError) -> Finding:

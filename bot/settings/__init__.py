@@ -31,7 +31,7 @@ from bot.settings.areas.slack import SlackSettings
 from bot.settings.areas.tools import ToolSettings
 from bot.settings.areas.usage import UsageSettings
 from bot.settings.problems import problems_of
-from bot.settings.values import is_blank
+from bot.settings.values import is_blank, passwords_of, strip_invisible
 
 
 def is_placeholder(name: str, value: object) -> bool:
@@ -39,6 +39,15 @@ def is_placeholder(name: str, value: object) -> bool:
     if name not in SECRETS:
         return False
     return is_blank(value.get_secret_value() if isinstance(value, SecretStr) else str(value or "-"))
+
+
+def _stripped(value: object) -> object:
+    return strip_invisible(value) if isinstance(value, str) else value
+
+
+def _is_invisible(value: object) -> bool:
+    """Whether a value that looks empty is not: it counts as unset, as an empty one does."""
+    return isinstance(value, str) and bool(value) and not strip_invisible(value)
 
 
 class Settings(
@@ -72,8 +81,10 @@ class Settings(
     @classmethod
     def _unset_placeholders(cls, data: Any, build: ModelWrapValidatorHandler[Self]) -> Self:
         """A placeholder counts as unset; that of the required token has its own message."""
-        found = {name for name in data if is_placeholder(name, data[name])} - {"slack_bot_token"}
-        settings = build({name: data[name] for name in data if name not in found})
+        given = {name: value for name, value in data.items() if not _is_invisible(value)}
+        given = {name: _stripped(value) for name, value in given.items()}
+        found = {name for name in given if is_placeholder(name, given[name])} - {"slack_bot_token"}
+        settings = build({name: given[name] for name in given if name not in found})
         settings._placeholders = frozenset(found)
         return settings
 
@@ -88,6 +99,8 @@ class Settings(
         values = (getattr(self, name) for name in type(self).model_fields)
         found = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
         addresses = parse_addresses(self.redis_url)
+        urls = (self.openai_base_url, self.bot_dlp_url, self.otel_exporter_otlp_endpoint)
+        found += [password for url in urls if url for password in passwords_of(url)]
         return [*found, *self.split_keys(), *(each for a in addresses for each in a.secrets)]
 
 

@@ -1,8 +1,9 @@
 """The types of variables that hold more than one value, and hints about tokens."""
 
 import re
+import unicodedata
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
@@ -29,10 +30,78 @@ def _check_http(value: str) -> str:
     address = urlsplit(value)
     if address.scheme not in ("http", "https") or not address.hostname:
         raise ValueError("is not an http(s) address")
+    if re.search(r"\s", address.netloc) or not _has_port(address):
+        raise ValueError("has a host or port that cannot be read")
     return value
 
 
+def _has_port(address: SplitResult) -> bool:
+    """Whether the port can be read, if there is one."""
+    try:
+        return address.port != 0
+    except ValueError:
+        return False
+
+
 HttpUrl = Annotated[str, AfterValidator(_check_http)]
+
+
+def without_password(url: str) -> str:
+    """The address without `user:password@`, to be shown."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def passwords_of(url: str) -> list[str]:
+    """The password in an address, as it is and as the address writes it."""
+    password = urlsplit(url).password
+    return [password, unquote(password)] if password else []
+
+
+def _at_most(most: float) -> AfterValidator:
+    """A larger number counts as `most`, which is as good as no limit: times and sizes that are
+    computed from it stay within the ranges of Python, Redis and Slack."""
+    return AfterValidator(lambda value: min(value, most))
+
+
+Count = Annotated[int, _at_most(10**9)]
+Days = Annotated[int, _at_most(10**6)]
+Seconds = Annotated[float, _at_most(1e9)]
+Dollars = Annotated[float, _at_most(1e9)]
+
+
+_EDGES = r"[\s\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]+"
+_AROUND = re.compile(f"^{_EDGES}|{_EDGES}$")
+
+
+def strip_invisible(value: str) -> str:
+    """Without what is copied along with a value and cannot be seen: spaces, line ends, marks."""
+    return _AROUND.sub("", value)
+
+
+_NOT_A_SECRET = re.compile(r"[^ -~]")
+
+
+def _check_secret(value: SecretStr) -> SecretStr:
+    """Secrets travel in headers, which take ASCII only. The error names the character, which is no
+    part of a real secret."""
+    if found := _NOT_A_SECRET.search(value.get_secret_value()):
+        name = unicodedata.name(found[0], "a control character")
+        place = found.start() + 1
+        raise ValueError(f"has {name} as character {place}: copy it again")
+    return value
+
+
+def _check_not_slack(value: SecretStr) -> SecretStr:
+    """A token of Slack in another variable would be sent to someone else."""
+    if re.match(r"xox[a-z]-|xox[a-z]\.|xapp-", value.get_secret_value()):
+        raise ValueError(f"is a token of Slack{wrong_token_hint(value)}")
+    return value
+
+
+Secret = Annotated[SecretStr, AfterValidator(_check_secret)]
+OtherSecret = Annotated[Secret, AfterValidator(_check_not_slack)]
+"""A secret that is no token of Slack."""
 
 
 def _split(value: object) -> object:
@@ -75,7 +144,7 @@ def _days_by_place(value: object) -> object:
 
 
 DaysByPlace = Annotated[
-    dict[str, Annotated[int, Field(ge=0)]], NoDecode, BeforeValidator(_days_by_place)
+    dict[str, Annotated[Days, Field(ge=0)]], NoDecode, BeforeValidator(_days_by_place)
 ]
 
 

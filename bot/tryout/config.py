@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
 from bot.settings import Settings, load, read
-from bot.settings.values import PROTOCOLS
+from bot.settings.values import PROTOCOLS, without_password
 from local_slack.local_slack import LocalSlack
 
 OF_A_DEPLOYMENT = (
@@ -139,9 +139,10 @@ async def _choose_model(own: Settings) -> tuple[str, str]:
         names = []
     names = [name for name in names if not any(word in name.lower() for word in NOT_FOR_CHAT)]
     if not names:
+        server = without_password(str(own.openai_base_url))
         return "", (
-            f"{own.openai_base_url} does not list its models: set OPENAI_MODEL if "
-            f"{own.openai_model} is none of them."
+            f"{server} does not list its models: set OPENAI_MODEL if {own.openai_model} is none of "
+            "them."
         )
     others = ", ".join(names[1:6])
     return names[0], f"OPENAI_MODEL is not set: using {names[0]}" + (
@@ -172,5 +173,5 @@ def describe_engine(settings: Settings) -> str:
         )
     if settings.bot_engine not in PROTOCOLS:
         return f"The {settings.bot_engine} engine answers, from a plug-in."
-    server = settings.openai_base_url or "OpenAI"
+    server = without_password(settings.openai_base_url or "OpenAI")
     return f"{settings.openai_model} answers, by the {settings.bot_engine} engine at {server}."

@@ -31,7 +31,7 @@ from tests.ops.servers import run_redis
 from tests.ports import free_port
 from tests.world import wait_until
 
-TOKENS = "SLACK_BOT_TOKEN=xoxb-1-é\nSLACK_APP_TOKEN=xapp-1\n# a note\nOPENAI_API_KEY=sk-live\n"
+TOKENS = "SLACK_BOT_TOKEN=xoxb-1\nSLACK_APP_TOKEN=xapp-1\n# a note, é\nOPENAI_API_KEY=sk-live\n"
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ async def test_swapped_tokens_are_swapped_back(
     assert "swapped" in await repair(found)
     token = read().slack_bot_token
     assert token is not None
-    assert token.get_secret_value() == "xoxb-1-é"
+    assert token.get_secret_value() == "xoxb-1"
     assert "# a note" in env_file.NAME.read_text()
 
     monkeypatch.setenv("SLACK_BOT_TOKEN", "xapp-1")
@@ -101,10 +101,21 @@ def test_the_folder_without_a_file_is_named_with_the_likely_one(folder: Path) ->
 
 
 def test_a_line_that_cannot_be_read_is_named(folder: Path) -> None:
-    env_file.NAME.write_text(TOKENS + 'REDIS_URL="redis://127.0.0.1\nPORT=3000\n')
+    env_file.NAME.write_text(TOKENS + '\nREDIS_URL="redis://127.0.0.1\nPORT=3000\n')
     found = look_at_settings(env_file.NAME)
     assert found.level == "failed"
-    assert found.text.startswith("line 5 of ")
+    assert found.text.startswith("line 6 of ")
+
+
+def test_a_variable_that_is_set_twice_is_named_with_its_lines(folder: Path) -> None:
+    env_file.NAME.write_text(TOKENS + "\n\nSLACK_APP_TOKEN=xapp-2\n")
+    env_file.make_private(env_file.NAME)
+    found = look_at_settings(env_file.NAME)
+    assert found.level == "warning"
+    assert "SLACK_APP_TOKEN is set more than once, in the lines 2, 7" in found.text
+    env_file.NAME.write_text(TOKENS + "SLACK_BOT_TOKEN=\n")
+    found = look_at_settings(env_file.NAME)
+    assert "SLACK_BOT_TOKEN: is not set; SLACK_BOT_TOKEN is set more than once" in found.text
 
 
 def test_a_misspelled_name_is_named_beside_the_missing_setting(folder: Path) -> None:

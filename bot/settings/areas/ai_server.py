@@ -2,10 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field
 
 from bot import plugins
-from bot.settings.values import ENGINES, HttpUrl, Models
+from bot.settings.values import ENGINES, HttpUrl, Models, OtherSecret
 
 DEFAULT_INSTRUCTIONS = (
     "You are a helpful assistant in a Slack workspace. Answer in the language you are asked in, "
@@ -26,7 +26,7 @@ EngineName = Annotated[str, AfterValidator(_check_engine)]
 class AISettings:
     """The AI server: its address, its protocol and the model."""
 
-    openai_api_key: SecretStr | None = Field(None, description="Key of the AI server.")
+    openai_api_key: OtherSecret | None = Field(None, description="Key of the AI server.")
     openai_base_url: HttpUrl | None = Field(
         None, description="Base of the AI server's API; default is OpenAI's own."
     )

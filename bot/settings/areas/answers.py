@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from bot.models import FollowUps
+from bot.settings.values import Count, Seconds
 
 
 class AnswerSettings:
@@ -16,7 +17,7 @@ class AnswerSettings:
         description="Stream answers in channels, too: Slack then shows them live to the asker "
         "only. Off: they are posted and edited there.",
     )
-    bot_answer_messages: int = Field(
+    bot_answer_messages: Count = Field(
         10, ge=1, description="Maximum messages per answer; a longer one is attached as a file."
     )
     bot_follow_ups: FollowUps = Field(
@@ -43,7 +44,7 @@ class AnswerSettings:
         description="Show the beginning of the reasoning that self-hosted models write into their "
         "answers, as a collapsed step.",
     )
-    bot_gather_seconds: float = Field(
+    bot_gather_seconds: Seconds = Field(
         0.0,
         ge=0,
         description="Seconds that a reply waits for others that were sent at the same time. The "

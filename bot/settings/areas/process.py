@@ -2,7 +2,7 @@
 
 from pydantic import Field, SecretStr
 
-from bot.settings.values import HttpUrl
+from bot.settings.values import Count, HttpUrl, Seconds
 
 
 class ProcessSettings:
@@ -27,14 +27,14 @@ class ProcessSettings:
     otel_exporter_otlp_endpoint: HttpUrl | None = Field(
         None, description="Where OpenTelemetry traces go (OTLP over HTTP); absent: nowhere."
     )
-    bot_concurrency: int = Field(
+    bot_concurrency: Count = Field(
         2000, ge=1, description="Maximum threads that one worker answers at the same time."
     )
-    bot_runs_per_minute: int | None = Field(
+    bot_runs_per_minute: Count | None = Field(
         None,
         ge=1,
         description="Maximum runs that all workers together start per minute; absent: no limit.",
     )
-    bot_run_deadline: float = Field(
+    bot_run_deadline: Seconds = Field(
         600, gt=0, description="Seconds after which an unfinished run is cancelled."
     )

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from bot import sealing
 from bot.settings.addresses import parse_addresses
+from bot.settings.values import Count
 
 MOST_SHARDS = 1024
 
@@ -52,7 +53,7 @@ class RedisSettings:
         description="What must have stored a message before Slack gets its acknowledgement: a "
         "Redis `replica`, its `disk`, or `both`.",
     )
-    bot_redis_connections: int = Field(
+    bot_redis_connections: Count = Field(
         10,
         ge=3,
         description="Maximum connections to a Redis server per process; a worker has one more "
@@ -63,7 +64,7 @@ class RedisSettings:
         description="Keys that encrypt the tokens and keys stored in Redis (`bot keys generate`), "
         "newest first, separated by commas.",
     )
-    bot_redis_memory_mb: int = Field(
+    bot_redis_memory_mb: Count = Field(
         0,
         ge=0,
         description="Memory in MB that Redis may use, if the server has no limit of its own "

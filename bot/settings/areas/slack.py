@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, SecretStr
 
 from bot.settings.problems import PLACEHOLDER
-from bot.settings.values import HttpUrl, is_blank, wrong_token_hint
+from bot.settings.values import HttpUrl, OtherSecret, Secret, is_blank, wrong_token_hint
 
 
 def _check_bot_token(value: SecretStr) -> SecretStr:
@@ -34,8 +34,8 @@ def _with_slash(value: str) -> str:
     return value if value.endswith("/") else value + "/"
 
 
-BotToken = Annotated[SecretStr, AfterValidator(_check_bot_token)]
-AppToken = Annotated[SecretStr, AfterValidator(_check_app_token)]
+BotToken = Annotated[Secret, AfterValidator(_check_bot_token)]
+AppToken = Annotated[Secret, AfterValidator(_check_app_token)]
 ClientId = Annotated[str, AfterValidator(_check_client_id)]
 ApiUrl = Annotated[HttpUrl, AfterValidator(_with_slash)]
 
@@ -48,7 +48,7 @@ class SlackSettings:
         description="Bot token of the Slack app (`xoxb-…`); needed unless workspaces install the "
         "app themselves (`SLACK_CLIENT_ID`).",
     )
-    slack_signing_secret: SecretStr | None = Field(
+    slack_signing_secret: OtherSecret | None = Field(
         None, description="Signing secret of the Slack app; needed over HTTP."
     )
     slack_app_token: AppToken | None = Field(
@@ -59,10 +59,10 @@ class SlackSettings:
         description="Client ID of the Slack app. Present: any workspace can install the bot at "
         "`/slack/install`; see `docs/how-to/many-workspaces.md`.",
     )
-    slack_client_secret: SecretStr | None = Field(
+    slack_client_secret: OtherSecret | None = Field(
         None, description="Client secret of the Slack app; needed with `SLACK_CLIENT_ID`."
     )
-    slack_config_token: SecretStr | None = Field(
+    slack_config_token: Secret | None = Field(
         None,
         description="Configuration token (`xoxe.xoxp-…`, valid for 12 hours): with it `bot doctor` "
         "compares the app's event subscriptions.",

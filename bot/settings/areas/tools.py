@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
-from bot.settings.values import HttpUrl
+from bot.settings.values import Days, HttpUrl, OtherSecret, Seconds
 
 
 class ToolSettings:
@@ -19,7 +19,7 @@ class ToolSettings:
         description="Where JSON lines about who did what go, for a SIEM: `stdout`, or the path "
         "of a file; empty: nowhere.",
     )
-    bot_audit_days: int = Field(
+    bot_audit_days: Days = Field(
         400, ge=0, description="Days for which the audit trail of tool calls is kept; 0: forever."
     )
     bot_dlp_rules: Path | None = Field(
@@ -30,8 +30,8 @@ class ToolSettings:
     bot_dlp_url: HttpUrl | None = Field(
         None, description="Address of a service that judges each text before the model gets it."
     )
-    bot_dlp_token: SecretStr | None = Field(None, description="Bearer token for `BOT_DLP_URL`.")
-    bot_dlp_timeout: float = Field(
+    bot_dlp_token: OtherSecret | None = Field(None, description="Bearer token for `BOT_DLP_URL`.")
+    bot_dlp_timeout: Seconds = Field(
         5, gt=0, description="Seconds for one check; after that the text counts as unchecked."
     )
     bot_dlp_unchecked_files: bool = Field(
