@@ -140,8 +140,12 @@ class Conversation:
     have stored none of them: the next run sends the missing ones again."""
     external: bool = field(default=False, compare=False)
     """Whether it holds content that may contain instructions of others: see `bot.turn.external`."""
-    sources: frozenset[str] = field(default=frozenset(), compare=False)
+    sources: frozenset[str] = field(default=NOTHING, compare=False)
     """The tools (keys of grants) whose results of that kind it holds."""
+
+    def __post_init__(self) -> None:
+        if not self.sources:
+            object.__setattr__(self, "sources", NOTHING)
 
 
 @dataclass(frozen=True, slots=True)

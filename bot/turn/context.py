@@ -55,7 +55,16 @@ async def collect_input(turn: Turn, services: Services, request: Request) -> Eng
             tuple(_spoken(message, names, several=several) for message in messages),
         )
 
-    return await turn.derive(ENGINE_INPUT, work)
+    return _sharing(asked, await turn.derive(ENGINE_INPUT, work))
+
+
+def _sharing(asked: Iterable[Message], given: EngineInput) -> EngineInput:
+    """The input with the questions themselves, not their copies, as far as they are unchanged:
+    thousands of turns hold both while their runs last."""
+    known = {message.ts: message for message in asked}
+    messages = (known.get(copy.ts, copy) for copy in given.messages)
+    shared = zip(messages, given.messages, strict=True)
+    return replace(given, messages=tuple(m if m == copy else copy for m, copy in shared))
 
 
 async def _without_protected(services: Services, overheard: list[Message]) -> list[Message]:

@@ -10,6 +10,9 @@ from bot.store.steps import KEPT_FILES, UNREAD, Step
 from bot.turn.file_fallback import Offered
 from bot.turn.services import Services
 
+NO_FILES: Offered = {}
+"""One for all turns."""
+
 
 async def load_files(
     turn: Turn,
@@ -23,10 +26,10 @@ async def load_files(
     The names of those that cannot be read are recorded, for the notes below the answer.
     """
     if turn.recall(until) is not None:
-        return {}
+        return NO_FILES
     loaded = {m.ts: await _load(services, m, kinds) for m in messages if m.files}
     if not loaded:
-        return {}
+        return NO_FILES
     await turn.note(UNREAD, [name for found in loaded.values() for name in found.unread])
     await turn.note(KEPT_FILES, {ts: kept_text(found.attachments) for ts, found in loaded.items()})
     return {ts: found.attachments for ts, found in loaded.items()}
