@@ -19,7 +19,7 @@ from tests.ports import free_port
 from tests.redis_server import START_SECONDS, RedisServer
 
 SLOTS = 16384
-NODE_TIMEOUT_MS = 500
+NODE_TIMEOUT_MS = 1000
 """After so long the others take a node of the cluster, or the primary, for dead."""
 PRIMARY = "orders"
 REPLICAS = 2
