@@ -66,43 +66,70 @@ local function count_up(thread, field, count)
   return tonumber(count)
 end
 
--- Counts to add, by key and field. All are read, and found sound, before the first is written: a script
--- that stops at a corrupt value has counted nothing when it is repeated. A key that is new expires in
--- `seconds`, if given.
-local function collect(sums, key, field, count, seconds)
-  if not sums[key] then
-    sums[#sums + 1], sums[key] = key, {seconds = seconds, counts = {}}
+-- Counts to add, by key. All are read, and found sound, before the first is written: a script that stops at
+-- a corrupt value has counted nothing when it is repeated. Several keys may share a table of `counts` by
+-- field. A key that is new expires in `seconds`, if given.
+local function collect(sums, key, counts, seconds)
+  local sum = sums[key]
+  if not sum then
+    sums[#sums + 1], sums[key] = key, {seconds = seconds, counts = counts}
+    return
   end
-  local counts = sums[key].counts
-  counts[field] = (counts[field] or 0) + count
+  local both = {}
+  for field, count in pairs(sum.counts) do
+    both[field] = count
+  end
+  for field, count in pairs(counts) do
+    both[field] = (both[field] or 0) + count
+  end
+  sum.counts = both
 end
 
+-- Each sum gets its `totals` by field, as texts; whether it is `new`; and the field `id` of its hash.
 local function read_sums(sums)
+  local lists = {}
   for _, key in ipairs(sums) do
-    local sum, fields = sums[key], {}
-    for field in pairs(sum.counts) do
-      fields[#fields + 1] = field
-    end
-    local values = redis.call('HMGET', key, 'id', unpack(fields))
-    sum.id, sum.new, sum.changes = values[1], true, {}
-    for i, field in ipairs(fields) do
-      local value = values[i + 1]
-      if value and not string.match(value, '^-?%d+$') then
-        corrupt(key)
+    local sum = sums[key]
+    local counts, totals, fields = sum.counts, {}, lists[sum.counts]
+    if not fields then
+      fields = {'id'}
+      for field in pairs(counts) do
+        fields[#fields + 1] = field
       end
-      sum.new = sum.new and not value
-      sum.counts[field] = sum.counts[field] + (tonumber(value) or 0)
-      sum.changes[2 * i - 1] = field
-      sum.changes[2 * i] = string.format('%.0f', sum.counts[field])
+      lists[counts] = fields
+    end
+    local values = redis.call('HMGET', key, unpack(fields))
+    sum.id, sum.new, sum.totals = values[1], true, totals
+    for i = 2, #fields do
+      local field, value = fields[i], values[i]
+      local total = counts[field]
+      if value then
+        if not string.find(value, '^-?%d+$') then
+          corrupt(key)
+        end
+        total, sum.new = total + tonumber(value), false
+      end
+      totals[field] = string.format('%.0f', total)
     end
   end
+end
+
+-- A table as a flat list of fields and values.
+local function flat(fields)
+  local list, size = {}, 0
+  for field, value in pairs(fields) do
+    list[size + 1], list[size + 2] = field, value
+    size = size + 2
+  end
+  return list
 end
 
 local function write_sums(sums)
   for _, key in ipairs(sums) do
-    redis.call('HSET', key, unpack(sums[key].changes))
-    if sums[key].new and sums[key].seconds then
-      redis.call('EXPIRE', key, sums[key].seconds)
+    local sum = sums[key]
+    redis.call('HSET', key, unpack(flat(sum.totals)))
+    if sum.new and sum.seconds then
+      redis.call('EXPIRE', key, sum.seconds)
     end
   end
 end
@@ -112,13 +139,17 @@ end
 local CHARGE_KEYS = 11
 local function collect_charges(sums, charges, row_seconds, sum_seconds)
   for _, charge in ipairs(charges) do
+    local sum, row, keys = {}, {}, charge.keys
     for kind, count in pairs(charge.kinds) do
       if count ~= 0 then
-        local field = charge.channel .. ':' .. charge.person .. ':' .. kind
-        collect(sums, charge.keys[1], field, count, row_seconds)
-        for i = 6, CHARGE_KEYS do
-          collect(sums, charge.keys[i], kind, count, sum_seconds)
-        end
+        sum[kind] = count
+        row[charge.channel .. ':' .. charge.person .. ':' .. kind] = count
+      end
+    end
+    if next(sum) then
+      collect(sums, keys[1], row, row_seconds)
+      for i = 6, CHARGE_KEYS do
+        collect(sums, keys[i], sum, sum_seconds)
       end
     end
   end
@@ -170,7 +201,8 @@ end
 -- The run id of the server process; '' if INFO is forbidden.
 local function server_run_id()
   local info = redis.pcall('INFO', 'server')
-  return type(info) == 'string' and string.match(info, 'run_id:(%w+)') or ''
+  local _, at = string.find(type(info) == 'string' and info or '', 'run_id:', 1, true)
+  return at and string.match(info, '^%w+', at + 1) or ''
 end
 
 -- Detect that the server holds an older state than a caller has seen, or was replaced: it was
@@ -250,16 +282,6 @@ local function fields_of(key)
     found[flat[i]] = flat[i + 1]
   end
   return found
-end
-
--- A table as a flat list of fields and values.
-local function flat(fields)
-  local list = {}
-  for field, value in pairs(fields) do
-    list[#list + 1] = field
-    list[#list + 1] = value
-  end
-  return list
 end
 
 local function leave(ready, entry)

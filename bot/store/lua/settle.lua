@@ -23,22 +23,19 @@ end
 
 -- Without a remote conversation the hash is a tombstone.
 local function touch(sum)
-  local used_at = string.format('%.6f', now())
-  local changes = {'used_at', used_at}
+  local used_at, totals = string.format('%.6f', now()), sum.totals
+  totals.used_at = used_at
   if sum.id then
     if last_item_id ~= '' then
-      changes[3], changes[4] = 'last_item_id', last_item_id
+      totals.last_item_id = last_item_id
     end
     if owed ~= '' then
-      changes[#changes + 1], changes[#changes + 2] = 'owed', owed
+      totals.owed = owed
     end
     redis.call('ZADD', idle, used_at, name)
     for i = 1, people do
       redis.call('ZADD', others[i], used_at, place)
     end
-  end
-  for _, value in ipairs(changes) do
-    sum.changes[#sum.changes + 1] = value
   end
 end
 
@@ -47,7 +44,7 @@ local MOST_UNPACKED = 1000
 
 -- Add to our record, and drop its oldest lines once it is too long.
 local function remember(lines, sum)
-  local length, bytes = 0, sum.counts.record_bytes
+  local length, bytes = 0, tonumber(sum.totals.record_bytes)
   for i = 1, #lines, MOST_UNPACKED do
     length = redis.call('RPUSH', record, unpack(lines, i, math.min(#lines, i + MOST_UNPACKED - 1)))
   end
@@ -55,8 +52,7 @@ local function remember(lines, sum)
     bytes = bytes - #redis.call('LPOP', record)
     length = length - 1
   end
-  sum.changes[#sum.changes + 1] = 'record_bytes'
-  sum.changes[#sum.changes + 1] = string.format('%.0f', bytes)
+  sum.totals.record_bytes = string.format('%.0f', bytes)
 end
 
 -- Drop a tenth at once, so that a flood does not sort all of them each time.
@@ -85,12 +81,11 @@ if held[1] ~= claim then
 end
 -- What may stop at a corrupt key comes first; it is repeated then.
 local sums, lines, spent, previous = {}, cjson.decode(records), cjson.decode(charges), false
-for field, count in pairs(cjson.decode(counts)) do
-  collect(sums, conversation, field, count)
-end
+counts = cjson.decode(counts)
 for _, line in ipairs(lines) do
-  collect(sums, conversation, 'record_bytes', #line)
+  counts.record_bytes = (counts.record_bytes or 0) + #line
 end
+collect(sums, conversation, counts)
 for i, charge in ipairs(spent) do
   local first = people + (i - 1) * CHARGE_KEYS
   charge.keys = {unpack(others, first + 1, first + CHARGE_KEYS)}
