@@ -7,6 +7,7 @@ from dataclasses import asdict, fields
 from datetime import UTC, datetime
 
 from bot.settings import Settings
+from bot.slack.literal import visible
 from bot.store import AuditLine, Store
 from bot.store.audit import audit_fields
 from bot.store.shards import open_shards
@@ -68,7 +69,7 @@ def render_json(lines: Sequence[AuditLine]) -> str:
 def render_newest(lines: Sequence[AuditLine]) -> str:
     """The newest entries, one line each."""
     shown = [
-        f"{_time(line.at)}  {line.user_id}  {line.server or '-'}/{line.tool}  "
+        f"{_time(line.at)}  {line.user_id}  {line.server or '-'}/{visible(line.tool, keep='')}  "
         f"{line.decision} by {line.decided_by}  {line.outcome}  {line.milliseconds} ms"
         for line in lines[-NEWEST:]
     ]
@@ -78,7 +79,10 @@ def render_newest(lines: Sequence[AuditLine]) -> str:
 def _cell(name: str, value: object) -> object:
     if name == "at" and isinstance(value, float):
         return _time(value)
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    if not isinstance(value, str):
+        return value
+    shown = visible(value, keep="")
+    return f"'{shown}" if shown.lstrip().startswith(_FORMULA) else shown
 
 
 def _time(at: float) -> str:

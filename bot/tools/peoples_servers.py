@@ -62,13 +62,14 @@ class PeoplesServers:
         if account is None:
             return None
         key = (name, *person, account.id)
-        if key not in self._known:
-            self._known[key] = McpServer(
+        server = self._known.get(key)
+        if server is None:
+            server = self._known[key] = McpServer(
                 name, self._accounts.servers[name], self._pool, self._auth(name, person)
             )
         self._known.move_to_end(key)
-        await self._make_room()
-        return self._known[key]
+        await self._make_room(server)
+        return server
 
     def _auth(self, name: str, person: tuple[str, str]) -> PersonAuth:
         async def token(refused: str) -> str:
@@ -79,10 +80,14 @@ class PeoplesServers:
 
         return PersonAuth(token, drop)
 
-    async def _make_room(self) -> None:
-        idle = [(key, each) for key, each in self._known.items() if not each.is_busy]
-        for key, server in idle[: max(0, len(self._known) - self._most_known)]:
+    async def _make_room(self, wanted: McpServer) -> None:
+        """Close what is unused, but not the server that is about to be used."""
+        known = self._known.items()
+        idle = [(key, each) for key, each in known if not each.is_busy and each is not wanted]
+        excess = idle[: max(0, len(known) - self._most_known)]
+        for key, _ in excess:  # all of them before the first pause, in which others make room, too
             del self._known[key]
+        for _, server in excess:
             await server.aclose()
         connected = [server for _, server in idle if server.is_connected]
         for server in connected[: -self._most_connected]:

@@ -164,3 +164,9 @@ def test_csv_has_no_cell_that_a_spreadsheet_runs() -> None:
 def test_people_see_the_newest_lines() -> None:
     assert "s/write  allow once by U1  done  7 ms" in render_newest([LINE])
     assert render_newest([]) == "No tool has been called."
+
+
+def test_the_name_of_a_tool_has_no_effect_on_a_terminal_or_in_a_spreadsheet() -> None:
+    line = replace(LINE, tool="\t=a()\x1b[2J\n")
+    for shown in (render_newest([line]), render_csv([line])):
+        assert "\\u0009=a()\\u001b[2J\\u000a" in shown

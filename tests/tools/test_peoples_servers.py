@@ -45,3 +45,22 @@ async def test_the_longest_unused_connections_are_closed_but_none_in_use(tmp_pat
         assert len(open_now) <= 4
         await people.aclose()
     await pool.aclose()
+
+
+async def test_a_connection_that_is_about_to_be_used_is_kept_although_all_others_are_busy(
+    tmp_path: Path,
+) -> None:
+    """Ten people at once, in a process that remembers two."""
+    counts, pool = tmp_path / "counts", McpTransport()
+    async with open_http(counts) as url:
+        accounts: Any = Everyone(url)
+        people = PeoplesServers(accounts, pool, most_known=2, most_connected=2)
+
+        async def read(number: int) -> str:
+            server = await people.find("s", ("T1", f"U{number}"))
+            assert server is not None
+            return (await server.call("read", {"topic": "x"})).text
+
+        assert await asyncio.gather(*map(read, range(10))) == ["about x"] * 10
+        await people.aclose()
+    await pool.aclose()
