@@ -124,8 +124,15 @@ async def test_messages_are_edited_and_deleted_by_their_author(
     await editor.fill("a first try")
     await editor.press("Enter")
     await expect(in_channel(page, "a first try")).to_contain_text("(edited)")
-    page.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
+    dialog = page.get_by_role("alertdialog", name="Delete this message?")
+    for key in ("Escape", "Enter"):  # which cancel: deleting is not where the focus is
+        await choose(page, in_channel(page, "a first try"), "Delete message")
+        await expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
+        await page.keyboard.press(key)
+        await expect(dialog).to_have_count(0)
+    await expect(in_channel(page, "a first try")).to_be_visible()
     await choose(page, in_channel(page, "a first try"), "Delete message")
+    await dialog.get_by_role("button", name="Delete").click()
     await expect(in_channel(page, "a first try")).to_have_count(0)
     assert slack.messages("#general") == []
     await slack.user("bob").says("#general", "mine")
@@ -269,6 +276,44 @@ def _feedback() -> list[dict[str, Any]]:
         {"type": "markdown", "text": "An answer"},
         {"type": "context_actions", "elements": [element]},
     ]
+
+
+async def test_an_action_that_asks_for_a_confirmation_happens_after_it(
+    slack: LocalSlack, client: AsyncWebClient, page: Page
+) -> None:
+    def text(words: str, kind: str = "plain_text") -> dict[str, Any]:
+        return {"type": kind, "text": words}
+
+    asked = {
+        "title": text("Drop the table?"),
+        "text": text("*All* of <script>it</script>.", "mrkdwn"),
+        "confirm": text("Drop it"),
+        "deny": text("Keep it"),
+        "style": "danger",
+    }
+    options = [{"text": text("Orders"), "value": "orders"}]
+    elements = [
+        {"type": "button", "text": text("Drop"), "action_id": "drop", "confirm": asked},
+        {"type": "static_select", "action_id": "which", "options": options, "confirm": asked},
+    ]
+    await client.chat_postMessage(
+        channel=slack.channel("#general").id,
+        text="A table",
+        blocks=[{"type": "actions", "elements": elements}],
+    )
+    dialog = page.get_by_role("alertdialog", name="Drop the table?")
+    select = page.get_by_label("Choose")
+    await select.select_option("Orders")
+    await expect(dialog).to_contain_text("All of <script>it</script>.")
+    await dialog.get_by_role("button", name="Keep it").click()
+    await expect(select).to_have_value("")
+    await page.get_by_role("button", name="Drop").click()
+    await page.keyboard.press("Escape")
+    await expect(dialog).to_have_count(0)
+    await expect(page.get_by_role("alert")).to_have_count(0)
+    await page.get_by_role("button", name="Drop").click()
+    await dialog.get_by_role("button", name="Drop it").click()
+    await expect(page.get_by_role("alert")).to_contain_text("the app did not answer")
 
 
 async def test_an_action_without_an_app_says_that_it_failed(

@@ -1,5 +1,6 @@
 // Interactive elements of Block Kit. `use(element, value)` reports the person's actions.
 
+import { confirmed } from "./confirm.js";
 import { h, icon } from "./dom.js";
 import { renderMrkdwn, plain, safeLink } from "./slack_text.js";
 import { channelName, here, myChannels, people, userName, world } from "./state.js";
@@ -22,7 +23,7 @@ const ELEMENTS = {
       class: `button ${element.style ?? ""}`,
       "aria-label": element.accessibility_label,
       "data-focus": element.action_id,
-      onclick: () => confirmed(element) && use(element, null),
+      onclick: () => askFirst(element, () => use(element, null)),
     }, label);
   },
   feedback_buttons: (element, use) =>
@@ -34,7 +35,7 @@ const ELEMENTS = {
       class: "icon-button",
       title: element.text?.text,
       "aria-label": element.accessibility_label ?? element.text?.text ?? element.icon,
-      onclick: () => confirmed(element) && use(element, null),
+      onclick: () => askFirst(element, () => use(element, null)),
     }, element.icon === "trash" ? "🗑" : (element.text?.text ?? "•")),
   image: (element) => image(element),
   overflow: (element, use) =>
@@ -78,9 +79,16 @@ function feedbackButton(element, side, use) {
   }, icon(side === "positive" ? "up" : "down"));
 }
 
-function confirmed(element) {
-  const ask = element.confirm;
-  return !ask || window.confirm([ask.title?.text, ask.text?.text].filter(Boolean).join("\n\n"));
+// Runs `run`, after the person agreed if the element asks for that; else `undo`.
+async function askFirst({ confirm }, run, undo = () => {}) {
+  const agreed = !confirm || (await confirmed({
+    title: plain(confirm.title?.text ?? "Are you sure?"),
+    content: renderText(confirm.text),
+    yes: plain(confirm.confirm?.text ?? "Yes"),
+    no: plain(confirm.deny?.text ?? "No"),
+    danger: confirm.style === "danger",
+  }));
+  return agreed ? run() : undo();
 }
 
 const option = (value, label, selected = false) => h("option", { value, selected }, label);
@@ -100,7 +108,7 @@ function select(element, children, use, label) {
     class: "select",
     "data-focus": element.action_id,
     "aria-label": label ?? element.placeholder?.text ?? "Choose",
-    onchange: (event) => event.target.value && confirmed(element) && use(element, event.target.value),
+    onchange: ({ target }) => target.value && askFirst(element, () => use(element, target.value), () => (target.value = "")),
   }, children);
 }
 

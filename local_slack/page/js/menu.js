@@ -1,5 +1,6 @@
 // Small menus at a button: a message's actions, its shortcuts, reactions to choose from.
 
+import { confirmed } from "./confirm.js";
 import { copy, doAct, interact } from "./doing.js";
 import { h } from "./dom.js";
 import { OFFERED, showEmoji } from "./emoji.js";
@@ -45,8 +46,9 @@ function textOf(message) {
   return markdown.length ? markdown.join("\n\n") : asTyped(message.text);
 }
 
-function remove(where) {
-  if (window.confirm("Delete this message? This cannot be undone.")) doAct("deletes", where);
+async function remove(where) {
+  const agreed = await confirmed({ title: "Delete this message?", content: "This cannot be undone.", yes: "Delete", danger: true });
+  if (agreed) doAct("deletes", where);
 }
 
 function popup(button, menu) {
