@@ -40,7 +40,7 @@ class Arguments:
         value = self.values.get(name, default)
         try:
             return int(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise invalid_arguments(f"`{name}` must be an integer") from None
 
     def json(self, name: str, error: str = "invalid_arguments") -> Any:
@@ -52,7 +52,7 @@ class Arguments:
             return None
         try:
             return json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise SlackError(error) from None
 
     def objects(self, name: str, error: str) -> list[dict[str, Any]] | None:
@@ -66,13 +66,16 @@ class Arguments:
 
 
 async def read_arguments(request: web.Request) -> Arguments:
-    """Merge query string and body. A body that is not a JSON object raises `invalid_json`."""
+    """Merge query string and body. A body that cannot be read raises Slack's error for it:
+    `invalid_json`, `json_not_object`, `invalid_form_data` or `invalid_charset`."""
     values: dict[str, Any] = dict(request.query)
     if request.method == "POST" and request.can_read_body:
         if request.content_type == "application/json":
             try:
                 body = await request.json()
-            except ValueError:
+            except LookupError:
+                raise SlackError("invalid_charset") from None
+            except (ValueError, RecursionError):
                 raise SlackError("invalid_json") from None
             if not isinstance(body, dict):
                 raise SlackError("json_not_object")
@@ -83,6 +86,12 @@ async def read_arguments(request: web.Request) -> Arguments:
 
 
 async def _form(request: web.Request) -> Any:
-    for name, value in (await request.post()).items():
+    try:
+        form = await request.post()
+    except LookupError:
+        raise SlackError("invalid_charset") from None
+    except ValueError:
+        raise SlackError("invalid_form_data") from None
+    for name, value in form.items():
         if isinstance(value, str):
             yield name, value

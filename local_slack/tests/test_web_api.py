@@ -64,6 +64,29 @@ async def test_a_wrong_token_a_missing_token_and_an_unknown_method_are_refused(
         assert (await response.json())["error"] == "invalid_json"
 
 
+@pytest.mark.parametrize(
+    ("kind", "body", "error"),
+    [
+        ("application/json", b"\xff\xfe", "invalid_json"),
+        ("application/json", b'{"a":' * 100_000, "invalid_json"),
+        ("application/json", b"null", "json_not_object"),
+        ("application/json; charset=klingon", b"{}", "invalid_charset"),
+        ("application/x-www-form-urlencoded; charset=klingon", b"a=b", "invalid_charset"),
+        ("application/x-www-form-urlencoded", b"\xff=\xfe", "invalid_form_data"),
+        ("multipart/form-data", b"a=b", "invalid_form_data"),
+        ("multipart/form-data; boundary=x", b"--y", "invalid_form_data"),
+    ],
+)
+async def test_a_body_that_cannot_be_read_is_refused(
+    slack: LocalSlack, kind: str, body: bytes, error: str
+) -> None:
+    async with (
+        aiohttp.ClientSession(headers={"Content-Type": kind}) as session,
+        session.post(f"{slack.api_url}auth.test", data=body) as response,
+    ):
+        assert await response.json() == {"ok": False, "error": error}
+
+
 async def test_a_missing_scope_is_named() -> None:
     async with open_workspace(scopes=["chat:write", "channels:history"]) as slack:
         client, general = make_client(slack), slack.channel("#general").id
