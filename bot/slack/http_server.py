@@ -21,6 +21,8 @@ KEEP_ALIVE = 95.0
 """Longer than the router in front keeps idle connections (Heroku: 90 s)."""
 
 
+SERVER = "threadbot"
+"""In place of aiohttp's name and versions."""
 _MALFORMED = (HttpProcessingError, web.RequestPayloadError)
 """What reading a body raises that is not as its headers say."""
 
@@ -69,6 +71,7 @@ class _Connection(web.RequestHandler):
         if status >= 500 and not self._is_fault_of_peer(exc):
             return super().handle_error(request, status, exc, message)
         response = web.Response(status=status if status < 500 else 400, text="bad request\n")
+        response.headers["Server"] = SERVER
         response.force_close()
         return response
 
@@ -116,6 +119,10 @@ class _Connection(web.RequestHandler):
         next((each for each in others if each is not self and each._is_at_rest()), self).abort()
 
 
+async def _name_server(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = SERVER
+
+
 @asynccontextmanager
 async def listening(
     site: web.Application,
@@ -127,6 +134,7 @@ async def listening(
     seconds: float = REQUEST_SECONDS,
 ) -> AsyncIterator[tuple[str, int]]:
     """Serve a site inside the block; yields the address. `variable` is the setting of the port."""
+    site.on_response_prepare.append(_name_server)
     runner = web.AppRunner(site, access_log=None, shutdown_timeout=5)
     await runner.setup()
     server = runner.server

@@ -9,6 +9,7 @@ from typing import Any
 from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.context.async_context import AsyncBoltContext
+from slack_bolt.error import BoltUnhandledRequestError
 from slack_bolt.logger.messages import warning_client_prioritized_and_token_skipped
 from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
@@ -139,13 +140,21 @@ def _create_app(workspace: Workspace) -> WorkspaceApp:
         ssl_check_enabled=False,  # the dispatcher answers both checks of the address
         url_verification_enabled=False,
         attaching_function_token_enabled=False,  # the app has no steps of workflows
+        raise_error_for_unhandled_request=True,  # for `_report`
         process_before_response=True,  # by default Bolt returns 200 before the listener has run
         attaching_conversation_kwargs_enabled=False,
     )
 
 
 async def _report(error: Exception, body: Mapping[str, Any]) -> BoltResponse | None:
-    """Log the error of a listener, and refuse a malformed interaction."""
+    """Log the error of a listener, and refuse a malformed interaction.
+
+    An event that no listener takes is acknowledged: else Slack would send it again, and in the end
+    disable the app's events. An admin may have subscribed to it.
+    """
+    if isinstance(error, BoltUnhandledRequestError):
+        log.info("request_not_handled", kind=body.get("type") or "command")
+        return BoltResponse(status=200 if body.get("type") == "event_callback" else 404)
     if body.get("type") in INTERACTIONS and isinstance(error, ValueError | KeyError):
         log.warning("interaction_malformed", kind=body["type"], where=_where(error))
         return BoltResponse(status=400)

@@ -113,6 +113,7 @@ MEANINGS: Mapping[str, str] = {
     "removal_outdated": "the bot was installed again after this removal",
     "request_malformed": "Slack's route got a request that is none of Slack's",
     "request_not_dispatched": "a request could not be handled now; Slack delivers it again",
+    "request_not_handled": "Slack sent what the bot does not use; events are acknowledged",
     "reset_requested": "a person asked for a reset",
     "retraction_requested": "a message that was answered was deleted",
     "roster_failed": "the roster of workers failed because of a bug; it is repeated",

@@ -350,6 +350,28 @@ async def test_odd_signed_requests_are_refused_without_harm(world: World) -> Non
     assert await world.ask("#general", "@bot still there?")
 
 
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"type": "event_callback", "event": {"type": "reaction_added", "user": "U1"}}, 200),
+        ({"type": "event_callback", "event": {"type": "new_in\n2030"}}, 200),
+        ({"command": "/unknown", "user_id": "U1", "channel_id": "C1"}, 404),
+    ],
+)
+async def test_an_event_that_the_bot_does_not_use_is_acknowledged(
+    world: World, body: dict[str, Any], status: int
+) -> None:
+    """Slack repeats a refused event, and disables the events of an app that refuses many."""
+    raw = json.dumps(body | {"team_id": world.slack.workspace.team_id}).encode()
+    headers = JSON | signed(raw, world.slack.signing_secret)
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{world.url}/slack/events", data=raw, headers=headers) as response,
+    ):
+        assert response.status == status
+        assert "aiohttp" not in response.headers["Server"]
+
+
 async def test_rejections_leave_a_note_for_the_doctor(world: World) -> None:
     async with aiohttp.ClientSession() as session:
         for _ in range(3):
