@@ -94,6 +94,8 @@ class PartialResponse:
     """Whether the last item was sent completely: no part of it is missing so far."""
     _items: dict[int, PartialItem] = field(default_factory=dict)
     _indexes: dict[str, int] = field(default_factory=dict)
+    _places: dict[tuple[int, bool], int] = field(default_factory=dict)
+    """Where else the items of an index are, by whether they are messages."""
     _chars: int = 0
     _bytes: int = 0
 
@@ -136,9 +138,10 @@ class PartialResponse:
         if items and not shown and self.text:  # they come without the streamed text
             items = [*self._messages(), *(item for item in items if not is_message(item))]
         # Some servers return less of an unfinished response than they have streamed.
-        if (status == "completed" and items) or shown > len(self.text):
+        if (status == "completed" and items) or (shown and shown > len(self.text)):
             self._items = {index: PartialItem(item) for index, item in enumerate(items)}
             self._indexes = {text(item.get("id")): n for n, item in enumerate(items)}
+            self._places.clear()
             self._chars = len(self.text)
             self._check()
         if status not in WORKING:
@@ -216,9 +219,12 @@ class PartialResponse:
     def _place(self, index: int, *, message: bool) -> int:
         """The index, or the next free one if an item of another kind has it: some servers give all
         items the same index."""
-        while index in self._items and is_message(self._items[index].item) != message:
-            index += 1
-        return index
+        found = self._places.get((index, message), index)
+        while found in self._items and is_message(self._items[found].item) != message:
+            found += 1
+        if found != index:
+            self._places[index, message] = found
+        return found
 
     def _index(self, item_id: str, index: object) -> int:
         if isinstance(index, int) and not isinstance(index, bool):

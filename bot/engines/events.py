@@ -23,6 +23,8 @@ SLICE_SECONDS = 0.005
 """After this time other tasks run before the next event: one read may hold thousands of them."""
 TIMED = 16
 """Events between two looks at the clock."""
+MOST_TOGETHER = 64
+"""Events of one list: its consumer handles them without a pause."""
 MOST_LINES = 100_000
 """Lines of data of one event."""
 NAME_BYTES = 100
@@ -191,7 +193,8 @@ class EventStream(AsyncStream[object]):
                 except openai.APIError as error:
                     self._error = error.with_traceback(None)  # it holds the event
                     break
-            if found and count % TIMED == 0 and time.monotonic() - began > SLICE_SECONDS:
+            is_late = count % TIMED == 0 and time.monotonic() - began > SLICE_SECONDS
+            if (found and is_late) or len(found) == MOST_TOGETHER:
                 break
         if not found:
             self._check()

@@ -14,7 +14,7 @@ from bot.engines.answer import PartialResponse
 from bot.engines.chat_calls import ChatCalls
 from bot.engines.connection import HEAD_BYTES, HttpConnection
 from bot.engines.errors import MESSAGE_CHARS, parse_error
-from bot.engines.events import EventStream
+from bot.engines.events import MOST_TOGETHER, EventStream
 from bot.engines.runs import PartialRun
 from bot.engines.size import size_of
 from bot.errors import RunFailed
@@ -211,10 +211,30 @@ async def test_other_tasks_run_between_the_events_of_one_read() -> None:
         response = httpx2.Response(200, stream=Once(), request=request)
         stream = EventStream(cast_to=object, response=response, client=client)
         task = asyncio.create_task(turn())
-        events = [event async for events in stream for event in events]
+        lists = [events async for events in stream]
         task.cancel()
-    assert len(events) == 20_000
+    assert sum(map(len, lists)) == 20_000
+    assert max(map(len, lists)) <= MOST_TOGETHER
     assert turns > 3
+
+
+ADDED = {"type": "response.output_item.added", "item": {"type": "reasoning"}}
+DELTA = {"type": "response.output_text.delta", "item_id": "m", "output_index": 0, "delta": "x"}
+
+
+def test_items_with_one_index_are_found_without_a_search() -> None:
+    """Work that grows with the number of items for each event would be quadratic."""
+
+    def steps(items: int) -> int:
+        partial = PartialResponse(is_numbered=False)
+        for index in range(items):
+            partial.take(ADDED | {"output_index": index})
+        with counted() as count:
+            for _ in range(50):
+                partial.take(DELTA)
+        return count.steps
+
+    assert steps(400) < 2 * steps(4)
 
 
 async def test_a_list_of_large_entries_is_abandoned() -> None:
