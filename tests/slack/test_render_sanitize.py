@@ -166,6 +166,22 @@ def test_a_short_answer_is_sanitized_once_on_its_way(monkeypatch: pytest.MonkeyP
     assert read == [text]
 
 
+@pytest.mark.parametrize(
+    ("written", "posted"),
+    [
+        ("3*4 = 12, 5*6 = 30", r"3\*4 = 12, 5\*6 = 30"),
+        ("a*b*c and 1.5*2*x.", r"a\*b\*c and 1.5\*2\*x."),
+        ("**2*3** and *a*", "**2*3** and *a*"),
+        ("`2*3*4`, 2 * 3, some*thing*else", "`2*3*4`, 2 * 3, some*thing*else"),
+    ],
+)
+def test_signs_of_multiplication_are_not_marks_of_emphasis(written: str, posted: str) -> None:
+    visible = Visible()
+    assert sanitize(written) == sanitize(posted) == posted
+    shown = [visible.of(f"{written}\n\nx"[:end]) for end in range(len(written) + 3)]
+    assert all(posted.startswith(each.rstrip()) for each in shown)
+
+
 @pytest.mark.parametrize("label", ["<!channel>", "@channel", "<@U1>", "x<!here|here>", "a`b"])
 def test_the_label_of_a_footnote_mentions_no_one(label: str) -> None:
     text = f"see[^{label}] `<!here>`"

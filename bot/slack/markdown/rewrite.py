@@ -12,7 +12,7 @@ from bot.slack.markdown.breaks import LONGEST_RUN
 from bot.slack.markdown.escape import break_mentions, escape
 from bot.slack.markdown.inline import Piece
 from bot.slack.markdown.inline import TokenKind as Inline
-from bot.slack.markdown.syntax import WIDE_PUNCTUATION, formula_source
+from bot.slack.markdown.syntax import PRODUCT, WIDE_PUNCTUATION, formula_source
 from bot.slack.markdown.tags import BREAK, name_of, raised, raised_or_lowered, replacements
 
 _LINE_BREAK = re.compile(r"(?<![ \t])[ \t]*+(?:\r\n?|\n)(?:[ \t]*>)*[ \t]*")
@@ -64,8 +64,11 @@ class Rewrite:
         return None
 
     def between(self, start: int, end: int) -> str:
-        """The plain text between two tokens."""
-        return self._skip.get(start, self._text[start:end])
+        """The plain text between two tokens, with escaped signs of multiplication."""
+        text = self._skip.get(start, self._text[start:end])
+        return (
+            PRODUCT.sub(lambda found: found[0].replace("*", r"\*"), text) if "*" in text else text
+        )
 
     def _scripts(self, tokens: Sequence[Piece]) -> Iterator[tuple[int, str]]:
         for opener, closer in pairwise(tokens):

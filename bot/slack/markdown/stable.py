@@ -9,6 +9,7 @@ from bot.slack.markdown.emphasis import MARKS, Emphasis, emphases
 from bot.slack.markdown.inline import Piece, atoms, pieces
 from bot.slack.markdown.inline import TokenKind as Inline
 from bot.slack.markdown.sanitize import DEFINING, OPENING
+from bot.slack.markdown.syntax import OPEN_PRODUCT, PRODUCT
 
 _LONGEST_ADDRESS = 2000
 _LONGEST_FORMULA = 600
@@ -17,7 +18,8 @@ _REACH = 100  # characters of an unfinished word, tag or mark that are held back
 _BLANK_LINE = re.compile(r"(?:\r\n?+|\n)[ \t]*[\r\n]")
 _MARKERS_ONLY = re.compile(r"[ \t>#*+=~`|:_.)\d-]*")
 _TAIL = re.compile(
-    r"(?: \\b?e?g?i?n? | ! | https?:/{0,2} | @[\w/.-]* | &\#?\w* | [*_~]+"
+    rf"(?: {OPEN_PRODUCT} |"
+    r" \\b?e?g?i?n? | ! | https?:/{0,2} | @[\w/.-]* | &\#?\w* | [*_~]+"
     r" | 【[^】\r\n]* | <\S* | \$*[^\W_][\w'’.,-]* | \$+[^\x00-\x7f] )\Z",
     re.VERBOSE | re.ASCII,
 )
@@ -134,6 +136,7 @@ def _before_cut(text: str, begin: int, tokens: list[Piece], offset: int) -> int:
     ranges += [(each.start, each.end) for each in _emphases(text, begin, tokens)]
     ranges += _rests_of_lines(tokens, len(text))
     ranges += _pointed(text, tokens)
+    ranges += (found.span() for found in PRODUCT.finditer(text, begin))
     for start, end in sorted(ranges, reverse=True):
         if start < offset <= end:
             offset = start

@@ -52,6 +52,12 @@ SPECIAL = re.compile(
 )
 """The next token of a paragraph; its `lastgroup` names a `TokenKind` of `inline`."""
 
+_OPERAND = r"(?:[0-9][0-9.,]*|[A-Za-z](?![A-Za-z0-9_]))"
+PRODUCT = re.compile(rf"(?<![\w*\\]){_OPERAND}(?:\*{_OPERAND})+(?!\w)")
+"""Numbers and variables with `*` between them, which would be the marks of emphasis: 2*3*4."""
+OPEN_PRODUCT = rf"(?<![\w*\\]){_OPERAND}(?:\*(?:{_OPERAND})?)+"
+"""A product that may go on."""
+
 _MATH = re.compile(r"\\[a-z]|[\^{}]|(?<![a-z])[a-z]_\w", re.IGNORECASE)
 _WORD = re.compile("[^\\W\\d_]{2,}|[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]")
 _LETTER = re.compile(r"[^\W\d_]")
