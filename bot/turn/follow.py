@@ -14,7 +14,7 @@ from bot.engines.polling import error_backoff
 from bot.errors import BotError, OutOfOrder, RateLimited, Retry, RunFailed
 from bot.models import TERMINAL, Answer, Conversation, Message, Run, Update, Usage
 from bot.store.journal import Turn
-from bot.telemetry import metrics
+from bot.telemetry import metrics, trace
 from bot.telemetry.log import log
 from bot.turn.charges import estimate
 from bot.turn.interrupt import Interrupt
@@ -33,13 +33,15 @@ async def follow(context: RunContext, run: Run, run_request: RunRequest) -> Upda
     engine, interrupt = context.services.engine, context.interrupt
     update, asked_at = Update(run.status), float(run_request.messages[-1].ts)
     try:
-        async with (
-            cancelled_by(interrupt, engine, run, context.services.stop_grace) as limit,
-            aclosing(engine.follow(run, run_request.conversation)) as updates,
-        ):
-            interrupt.waiting = True
-            async for new in updates:
-                if new is not update and _may_show(interrupt, new):
+        with trace.span("follow", run_id=run.id):
+            async with (
+                cancelled_by(interrupt, engine, run, context.services.stop_grace) as limit,
+                aclosing(engine.follow(run, run_request.conversation)) as updates,
+            ):
+                interrupt.waiting = True
+                async for new in updates:
+                    if new is update or not _may_show(interrupt, new):
+                        continue
                     if new.text and not update.text:
                         metrics.first_text_seconds.observe(time.time() - asked_at)
                     update = new
