@@ -139,6 +139,8 @@ class McpServer:
             async with asyncio.timeout(self.config.connect_timeout):
                 connection = self._connected()
                 client = await connection.open()
+                if self._auth is not None:  # before anything is sent
+                    await self._auth.ready()
         except Exception as error:
             if self._is_refused:
                 return NOT_CONNECTED

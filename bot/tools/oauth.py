@@ -8,6 +8,7 @@ revocation (RFC 7009). https://modelcontextprotocol.io/specification/2026-07-28/
 
 import asyncio
 import base64
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -39,6 +40,13 @@ from bot.tools.credential import Client, ConfiguredServer, ConnectFailed, Creden
 from bot.tools.pinned import TIMEOUT, PinnedClient, Resolve, resolve
 
 GRANTS = ["authorization_code", "refresh_token"]
+_REFUSALS = (
+    httpx2.codes.OK,  # some servers name an error there, too
+    httpx2.codes.BAD_REQUEST,
+    httpx2.codes.UNAUTHORIZED,
+    httpx2.codes.FORBIDDEN,
+)
+_TEMPORARY = ("temporarily_unavailable", "server_error", "slow_down")
 LONGEST_LIFE = 3600 * 24 * 365
 """Seconds after which a token is renewed at the latest."""
 
@@ -230,14 +238,14 @@ class OAuth:
         self, credential: Credential, home: ConfiguredServer, form: Mapping[str, str]
     ) -> Credential:
         answer = await self._post(credential.token_url, credential, home, form)
-        if answer.status_code >= httpx2.codes.INTERNAL_SERVER_ERROR:
-            raise httpx2.TransportError("the authorization server failed")
-        if answer.status_code != httpx2.codes.OK:
+        if _is_refusal(answer):
             raise NotConnected
+        if answer.status_code != httpx2.codes.OK:
+            raise httpx2.TransportError("the authorization server failed")
         try:
             token = await handle_token_response_scopes(answer)
         except OAuthTokenError:
-            raise NotConnected from None
+            raise httpx2.TransportError("the authorization server's answer is unreadable") from None
         life = float(max(0, min(token.expires_in or 0, LONGEST_LIFE)))
         return replace(
             credential,
@@ -261,6 +269,21 @@ class OAuth:
                 data["client_secret"] = client.secret
         request = httpx2.Request("POST", url, data=data, headers=headers)
         return await self._http.send(request, home)
+
+
+def _is_refusal(answer: httpx2.Response) -> bool:
+    """Whether the authorization server refuses the grant itself (RFC 6749, section 5.2). Anything
+    else, such as a limit or a page of a proxy, does not mean that the account has ended."""
+    if answer.status_code not in _REFUSALS:
+        return False
+    try:
+        found = json.loads(answer.content)
+    except (ValueError, RecursionError):
+        found = None
+    error = found.get("error") if isinstance(found, dict) else None
+    if isinstance(error, str):
+        return error not in _TEMPORARY
+    return answer.status_code in (httpx2.codes.BAD_REQUEST, httpx2.codes.UNAUTHORIZED)
 
 
 def client_metadata(callback: str, scope: str | None = None) -> OAuthClientMetadata:

@@ -39,6 +39,11 @@ class PersonAuth(httpx2.Auth):
         if self.is_refused:
             await self._drop(self._used)
 
+    async def ready(self) -> None:
+        """Renew the token if it ends soon. Raises NotConnected, and httpx2.HTTPError while the
+        authorization server cannot be reached."""
+        await self._token("")
+
     @property
     def secrets(self) -> tuple[str, ...]:
         """The tokens that the server may repeat: the newest one, and the one before."""

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx2
 import pytest
 from aiohttp import web
 
@@ -174,3 +175,27 @@ async def test_a_server_that_repeats_its_credentials_does_not_show_them_to_the_m
     assert TOKEN not in tool.description
     assert made == "made for Bearer [removed]"
     assert refused.endswith("[removed] may not do this")
+
+
+async def test_a_call_whose_token_cannot_be_renewed_was_not_made() -> None:
+    """The authorization server is down: the call has not left us."""
+    down: list[Exception] = []
+
+    async def token(refused: str) -> str:
+        if down:
+            raise down[0]
+        return TOKEN
+
+    async def drop(refused: str) -> None:
+        pytest.fail("it was accepted")
+
+    server, pool = Sessions(), McpTransport()
+    async with serving(server.handle) as url:
+        config = ServerConfig(url=f"{url}/mcp")
+        client = McpServer("s", config, pool, PersonAuth(token, drop))
+        assert (await client.call("a", {})).outcome == "done"
+        down.append(httpx2.ConnectError("down"))
+        result = await client.call("a", {})
+        await client.aclose()
+    await pool.aclose()
+    assert (result.outcome, result.is_error, server.made) == ("not_run", True, 1)

@@ -12,7 +12,13 @@ import pytest
 
 from bot.tools.addresses import are_public, is_internal_host
 from bot.tools.config import ServerConfig
-from bot.tools.credential import Client, ConfiguredServer, ConnectFailed, Credential
+from bot.tools.credential import (
+    Client,
+    ConfiguredServer,
+    ConnectFailed,
+    Credential,
+    NotConnected,
+)
 from bot.tools.oauth import OAuth
 from bot.tools.pinned import TIMEOUT, PinnedClient
 
@@ -51,7 +57,10 @@ class Internet(httpx2.AsyncBaseTransport):
         self.sent.append(request)
         if url not in self._pages:
             return httpx2.Response(401 if url == SERVER else 404, request=request)
-        return httpx2.Response(200, json=self._pages[url], request=request)
+        page = self._pages[url]
+        if isinstance(page, httpx2.Response):
+            return page
+        return httpx2.Response(200, json=page, request=request)
 
 
 @pytest.fixture
@@ -317,3 +326,36 @@ async def test_a_malformed_answer_is_an_error(open_oauth: Open) -> None:
     known = Credential(SERVER, ISSUER, Client("us"), f"{ISSUER}/token", SERVER)
     with pytest.raises(ConnectFailed):
         await open_oauth(internet).finish(known, PUBLIC, "verifier", "code-1")
+
+
+def answered(status: int, body: str) -> httpx2.Response:
+    return httpx2.Response(status, text=body, request=httpx2.Request("POST", f"{ISSUER}/token"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (answered(400, '{"error": "invalid_grant"}'), NotConnected),
+        (answered(401, ""), NotConnected),
+        (answered(403, '{"error": "access_denied"}'), NotConnected),
+        (answered(200, '{"error": "bad_refresh_token"}'), NotConnected),
+        (answered(429, '{"error": "rate_limited"}'), httpx2.HTTPError),
+        (answered(400, '{"error": "temporarily_unavailable"}'), httpx2.HTTPError),
+        (answered(403, "<p>Blocked"), httpx2.HTTPError),
+        (answered(404, '{"error": "no route"}'), httpx2.HTTPError),
+        (answered(307, ""), httpx2.HTTPError),
+        (answered(503, ""), httpx2.HTTPError),
+        (answered(200, "<p>Maintenance"), httpx2.HTTPError),
+        (answered(200, "[" * 100_000), httpx2.HTTPError),
+    ],
+    ids=lambda value: f"{value.status_code} {value.text[:12]}" if hasattr(value, "text") else "",
+)
+async def test_only_a_refused_grant_ends_an_account(
+    open_oauth: Open, answer: httpx2.Response, error: type[Exception]
+) -> None:
+    """After a limit or a page of a proxy the account is kept, and its token renewed later."""
+    internet = Internet()
+    internet._pages[f"{ISSUER}/token"] = answer
+    known = Credential(SERVER, ISSUER, Client("us"), f"{ISSUER}/token", SERVER, refresh_token="r")
+    with pytest.raises(error):
+        await open_oauth(internet).refresh(known, PUBLIC)
