@@ -112,9 +112,9 @@ class RunFailed(BotError):
 
     `reason` is a stable code (`expired`, `max_output_tokens`, `content_filter`,
     `insufficient_quota`, `context_length_exceeded`, `deadline`, ... or OpenAI's error code). `text`
-    is the answer so far, `detail` the server's message for the log, `usage` and `model` what the
-    run cost, if reported. `acted`: it used tools, so another run might do something twice.
-    `hosted` are the calls that the AI server made itself.
+    is the answer so far, `detail` the server's message, which may quote what people said, `usage`
+    and `model` what the run cost, if reported. `acted`: it used tools, so another run might do
+    something twice. `hosted` are the calls that the AI server made itself.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class RunFailed(BotError):
         acted: bool = False,
         hosted: tuple[HostedCall, ...] = (),
     ) -> None:
-        super().__init__(f"{status}: {reason}" + (f" ({detail})" if detail else ""))
+        super().__init__(f"{status}: {reason}")  # many places log it
         self.status = status
         self.reason = reason
         self.text = text

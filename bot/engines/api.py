@@ -152,12 +152,12 @@ class Api:
                 limit = max(SMALLEST_PAGE, limit // 10)
                 continue
             data = [entry for entry in listed(page.get("data")) if isinstance(entry, dict)]
-            yield [entry for entry in data if text(entry.get("id")) not in seen]
-            after = text(data[-1].get("id")) if data else ""
+            yield [entry for entry in data if _id_of(entry) not in seen]
+            after = _id_of(data[-1]) if data else ""
             has_more = page.get("has_more", len(data) >= limit)
             if not has_more or not after or after in seen:
                 return
-            seen.update(text(entry.get("id")) for entry in data)
+            seen.update(map(_id_of, data))
             seen.discard("")
 
     async def all(
@@ -239,6 +239,10 @@ def _join(path: tuple[str, ...]) -> str:
     if not all(path):
         raise ConversationGone("an empty id")
     return "/" + "/".join(quote(part, safe="") for part in path)
+
+
+def _id_of(entry: Json) -> str:
+    return str(entry.get("id") or "")
 
 
 def with_id(answer: Json) -> Json:

@@ -196,11 +196,20 @@ class _Refusal:
             code, kind, param = body.get("code"), body.get("type"), body.get("param")
         else:
             words, code, kind, param = body or "", None, None, None
-        self.message = str(words)[:MESSAGE_CHARS]
+        self.message = _without_input(words)[:MESSAGE_CHARS]
         self.detail = self.message[:DETAIL_CHARS]
         self.param = str(param or "")
         self.code = " ".join(str(found) for found in (code, kind, error.code) if found)
         self.all = f"{self.code} {self.message}"
+
+
+def _without_input(words: object) -> str:
+    """A message as text. FastAPI lists the errors of a request with the values it refused, which
+    are what people said."""
+    if not isinstance(words, list):
+        return str(words)
+    faults = ({**each, "input": ""} if isinstance(each, Mapping) else each for each in words[:20])
+    return "; ".join(map(str, faults))
 
 
 def _innermost(body: object) -> object:

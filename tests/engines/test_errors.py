@@ -204,6 +204,15 @@ def test_the_servers_message_about_a_wrong_key_is_dropped() -> None:
     assert "sk-secret" not in str(error)
 
 
+def test_what_a_server_quotes_is_not_logged() -> None:
+    fault = {"loc": ["body", "stream_options"], "msg": "not permitted", "input": "swordfish"}
+    error = parse_error(error_of(422, body={"detail": [fault]}))
+    assert isinstance(error, RunFailed)
+    assert "stream_options" in error.detail
+    assert "swordfish" not in error.detail
+    assert "stream_options" not in str(error)
+
+
 def test_an_unreadable_response_is_retried() -> None:
     with pytest.raises(Retry), vendor_errors():
         raise ValueError("Expecting value: line 1")

@@ -68,8 +68,10 @@ async def the_answer(
 
 
 @pytest.mark.parametrize("more", [True, False, "false"])
-async def test_a_page_that_comes_again_counts_once(more: object) -> None:
-    assert (await the_answer({"data": [MESSAGE], "has_more": more})).text == "Hello world"
+@pytest.mark.parametrize("message_id", ["msg_2", 2])
+async def test_a_page_that_comes_again_counts_once(more: object, message_id: object) -> None:
+    page = {"data": [MESSAGE | {"id": message_id}], "has_more": more}
+    assert (await the_answer(page)).text == "Hello world"
 
 
 @pytest.mark.parametrize("status", ["completed", "Completed", "succeeded"])

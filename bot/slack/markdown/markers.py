@@ -86,10 +86,7 @@ def strip_controls(text: str) -> str:
 
 
 def strip_controls_so_far(text: str) -> str:
-    """Like `strip_controls`, for a growing text: omits the beginning of a terminal sequence and the
-    first half of a character."""
-    if "\ud800" <= text[-1:] <= "\udbff":
-        text = text[:-1]
+    """Like `strip_controls`, for a growing text: omits the beginning of a terminal sequence."""
     begin = max(0, len(text) - _LONGEST_SEQUENCE)
     if text.find("\x1b", begin) < 0 and text.find("\x9b", begin) < 0:
         return strip_controls(text)
