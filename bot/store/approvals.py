@@ -17,7 +17,7 @@ from bot.store.keys import Keys
 from bot.store.redelivery import Redelivery
 from bot.store.steps import Step, approval_step, card_step, decision_step
 
-Verdict = Literal["run", "denied", "expired", "withdrawn"]
+ApprovalVerdict = Literal["run", "denied", "expired", "withdrawn"]
 DecisionOutcome = Literal["decided", "earlier", "gone", "changed", "expired"]
 SUSPENDED = "waits for an approval"
 MOST_GRANTS = 50
@@ -58,7 +58,7 @@ class Decision:
     `at` is in epoch seconds.
     """
 
-    verdict: Verdict
+    verdict: ApprovalVerdict
     by: str = ""
     reason: str = ""
     at: float = 0.0

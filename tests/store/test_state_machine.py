@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 from bot.errors import Superseded
 from bot.models import Thread, decode, encode
 from bot.store import Approval, Claim, Decision, Entry, Store, ThreadState, Turn
-from bot.store.approvals import Verdict
+from bot.store.approvals import ApprovalVerdict
 from bot.store.interrupting import Order
 from bot.store.steps import Step, approval_step, decision_step
 from tests.redis_server import RedisServer, open_clean_store
@@ -119,7 +119,7 @@ class Machine(RuleBasedStateMachine):
     @rule(where=threads, id=calls, allow=st.booleans(), stale=seldom, changed=seldom)
     def decide(self, where: Thread, id: str, allow: bool, stale: bool, changed: bool) -> None:
         model = self.model.threads[where]
-        verdict: Verdict = "run" if allow else "denied"
+        verdict: ApprovalVerdict = "run" if allow else "denied"
         turn_id = "another turn" if stale else model.turn_id
         asked = approval(id, shown="other arguments" if changed else "")
         decision = Decision(verdict, "U1")
