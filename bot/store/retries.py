@@ -42,6 +42,8 @@ _AWAY = re.compile(
     r"\b(OOM|READONLY|MISCONF|LOADING|MASTERDOWN|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|BUSY)\b"
     # Of a server that was set up differently: no such database, or commands that it does not have.
     r"|DB index is out of range|unknown command|Unknown Redis command"
+    # Of a server that wants a password by now, about a command with many words.
+    r"|unauthenticated (?:multi)?bulk length"
 )
 
 

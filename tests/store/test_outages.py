@@ -63,6 +63,17 @@ async def test_a_database_that_does_not_exist_is_reported(own_server: RedisServe
             await store.ping()
 
 
+@pytest.mark.parametrize("action", ["ping", "deliver", "beat", "read_ready"])
+async def test_a_server_that_wants_a_password_by_now_is_unavailable(
+    own_server: RedisServer, action: str
+) -> None:
+    with own_server.client() as client:
+        client.config_set("requirepass", "rotated")
+    async with open_store(own_server.url) as store:
+        with pytest.raises(StoreUnavailable):
+            await ACTIONS[action](store)
+
+
 async def test_a_server_without_a_command_is_reported(own_server: RedisServer) -> None:
     async with open_store(own_server.url) as store:
         with pytest.raises(StoreUnavailable, match="unknown command"):
