@@ -15,6 +15,7 @@ from bot.slack.origin import installation
 from bot.slack.receiving import Receiving
 from bot.slack.shapes import is_well_formed
 from bot.slack.shared_channels import SharedChannels, in_name_of
+from bot.slack.unavailable import failed_requests
 from bot.slack.workspace_app import WorkspaceApp
 from bot.slack.workspaces import PerWorkspace, Workspace
 from bot.telemetry import metrics, trace
@@ -58,7 +59,10 @@ class Dispatcher:
             if await self._is_lifecycle(id, req.body):
                 return BoltResponse(status=200)
             workspace = await self._apps.find_workspace(id)
-        except (StoreUnavailable, Retry) as error:
+        except StoreUnavailable as error:
+            failed_requests.report(error)
+            return BoltResponse(status=500, body={"error": "try again"})
+        except Retry as error:
             log.error("request_not_dispatched", team=id, error=str(error)[:200])
             return BoltResponse(status=500, body={"error": "try again"})
         if workspace is None:

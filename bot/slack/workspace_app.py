@@ -15,7 +15,7 @@ from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.calls import ConnectedAccounts, ToolSummary
-from bot.errors import BotError
+from bot.errors import BotError, StoreUnavailable
 from bot.slack.events import Listeners
 from bot.slack.messages import Messages
 from bot.slack.origin import installation
@@ -30,6 +30,7 @@ from bot.slack.surfaces.job_buttons import JobButtons
 from bot.slack.surfaces.model_input import ListModels
 from bot.slack.surfaces.shortcuts import Buttons
 from bot.slack.surfaces.workspace_modal import TryKey, WorkspaceModal, home_blocks
+from bot.slack.unavailable import failed_requests
 from bot.slack.workspaces import Workspace
 from bot.store import Store, jobs
 from bot.telemetry.log import log
@@ -158,6 +159,9 @@ async def _report(error: Exception, body: Mapping[str, Any]) -> BoltResponse | N
     if body.get("type") in INTERACTIONS and isinstance(error, ValueError | KeyError):
         log.warning("interaction_malformed", kind=body["type"], where=_where(error))
         return BoltResponse(status=400)
+    if isinstance(error, StoreUnavailable):
+        failed_requests.report(error)
+        return None
     log.error(
         "listener_failed",
         error=type(error).__name__,
