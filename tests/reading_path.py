@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from dis import get_instructions
 from itertools import groupby, pairwise
 from pathlib import Path
 from types import CodeType, FrameType
@@ -58,7 +59,7 @@ class Recording:
         module = self._module_of(frame.f_code)
         if event != "call" or not module or id(frame) in self._calls:
             return
-        if frame.f_code is self.entry:
+        if frame.f_code is self.entry and frame.f_lasti == _first(self.entry):
             self._begin(frame, module)
         elif caller := self._caller(frame):
             self._add(frame, module, caller.calls)
@@ -68,6 +69,7 @@ class Recording:
         while above:
             if above.f_code.co_filename.startswith(FOLDER):
                 self._calls[id(above)] = None
+                self._frames.append(above)
             above = above.f_back
         self._add(frame, module, self.roots)
 
@@ -93,6 +95,11 @@ class Recording:
             is_leaf = bool(parts) and parts[0] in self.leaves
             self._modules[path] = "" if is_leaf else ".".join(parts)
         return self._modules[path]
+
+
+def _first(code: CodeType) -> int:
+    """The position in a function at which it is called, not resumed."""
+    return next(each.offset for each in get_instructions(code) if each.opname == "RESUME")
 
 
 @contextmanager
