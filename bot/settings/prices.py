@@ -15,13 +15,17 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from bot.errors import ConfigError
 from bot.models import Usage
 
+HIGHEST = 1_000_000
+"""The highest price: a dollar a token. A higher one is a typing error, and its costs could not be
+counted."""
+
 
 class Price(BaseModel, frozen=True, extra="forbid"):
     """The price of a model. A dollar per million tokens is a microdollar per token."""
 
-    input: float = Field(ge=0, allow_inf_nan=False)
-    output: float = Field(ge=0, allow_inf_nan=False)
-    cached: float | None = Field(None, ge=0, allow_inf_nan=False)
+    input: float = Field(ge=0, le=HIGHEST)
+    output: float = Field(ge=0, le=HIGHEST)
+    cached: float | None = Field(None, ge=0, le=HIGHEST)
 
 
 _FILE: TypeAdapter[dict[str, Price]] = TypeAdapter(dict[str, Price])

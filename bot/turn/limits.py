@@ -108,7 +108,8 @@ class Limits:
         Usage is counted when the turn settles; until then it is reserved.
         """
         thread, used = turn.claim.thread, used or Usage()
-        cost = microdollars(self._prices, self._settings.openai_model, used) or 0
+        model = turn.claim.channel.model or self._settings.openai_model
+        cost = microdollars(self._prices, model, used) or 0
         accounts = [_Account(thread.team_id, "person", m.user_id) for m in messages]
         accounts.append(_Account(thread.team_id, "channel", thread.channel_id))
         for account in dict.fromkeys(accounts):

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from bot.store.channel_settings import ChannelSettings
 from bot.texts import tools as texts
 from tests.fakes.openai import Answer, Call, FakeOpenAI, Prompt, Tokens, calling
 from tests.stories.tools import OpenTools, effects, read
@@ -66,6 +67,30 @@ async def test_a_limit_reached_between_rounds_ends_the_calls(
         assert said.startswith("Enough.")
         assert effects(counts) == ["read"] * 2
         assert runs(world.fake) == 4
+
+
+async def test_a_budget_between_rounds_is_that_of_the_model_of_the_channel(
+    open_tools: OpenTools, counts: Path, tmp_path: Path
+) -> None:
+    def answer(prompt: Prompt) -> Answer:
+        if prompt.body.get("tool_choice") == "none":
+            return Answer("Enough.", tokens=Tokens(1, 0))
+        return Answer(calls=(read("rain"),), tokens=Tokens(600, 0))
+
+    prices = tmp_path / "prices.toml"
+    prices.write_text("[cheap]\ninput = 0\noutput = 0\n[dear]\ninput = 1000\noutput = 0\n")
+    money: dict[str, Any] = {
+        "openai_model": "cheap",
+        "bot_prices": prices,
+        "bot_limit_person_cost": 1.0,
+    }
+    async with open_tools('ask = "never"', openai_model="cheap", **money) as world:
+        world.fake.answer = answer
+        where, settings = world.key("#general", "1.0"), ChannelSettings(model="dear")
+        save = world.bot.store.channels.save
+        assert await save(where.team_id, where.channel_id, settings, user_id="U1", after=0)
+        await world.ask("#general", "@bot go")
+        assert effects(counts) == ["read"], "a round costs $0.6"
 
 
 @pytest.mark.parametrize(
