@@ -22,7 +22,7 @@ from bot.engines.events import EventStream
 from bot.engines.items import listed, text
 from bot.engines.parsing import parse
 from bot.engines.size import MIB, size_of
-from bot.engines.transport import read_whole
+from bot.engines.transport import BoundedEvents, Pieces, read_whole
 from bot.errors import NOT_THE_PROTOCOL, ConversationGone, Retry, RunFailed
 from bot.models import Json
 from bot.timing import EngineTiming
@@ -215,10 +215,8 @@ class Api:
 
     def _as_events(self, opened: EventStream, body: bytearray) -> EventStream:
         """The events of a body that the server called JSON."""
-        request = opened.response.request
-        response = httpx2.Response(
-            opened.response.status_code, content=bytes(body), request=request
-        )
+        stream, request = BoundedEvents(Pieces(body)), opened.response.request
+        response = httpx2.Response(opened.response.status_code, stream=stream, request=request)
         return EventStream(cast_to=object, response=response, client=self.client)
 
     def slow_timeout(self, seconds: float) -> httpx2.Timeout:

@@ -150,7 +150,7 @@ class HttpConnection(asyncio.Protocol):
 
     @property
     def _is_due(self) -> bool:
-        return self._is_urgent or self._loop.time() >= self._read_at
+        return self._is_urgent or self._is_full or self._loop.time() >= self._read_at
 
     def _wake(self) -> None:
         if self._gathering is not None:
@@ -273,7 +273,7 @@ class HttpConnection(asyncio.Protocol):
         """Wake the reader, or collect more."""
         start = max(0, len(self._data) - len(data) - LONGEST_WORD)
         self._is_urgent = self._is_urgent or bool(URGENT.search(self._data, start))
-        if self._waiter is not None and (self._is_urgent or self._gathering is None):
+        if self._waiter is not None and (self._gathering is None or self._is_due):
             (self._wake if self._is_due else self._gather)()
         if self._link is not None:
             self._kernel.hold(self._link)

@@ -17,8 +17,6 @@ from bot.engines import transport
 from bot.engines.connection import ConnectionDropped, HttpConnection, Response
 from bot.engines.transport import WINDOWS, ResponseTooLarge
 
-PIECE = 64 * 1024
-"""Bytes that are decompressed at once."""
 NEXT_ADDRESS = 0.25
 """Seconds after which the next address of a host is tried, too (RFC 8305): without working IPv6,
 the first one does not answer."""
@@ -177,8 +175,8 @@ def _decompressed(response: Response, most: int) -> bytes | bytearray:
         raise httpx2.RemoteProtocolError(f"content-encoding {encoding[:20]} was not offered")
     inflater, inflated = transport.Inflater(encoding), bytearray()
     try:
-        for start in range(0, len(body), PIECE):
-            for piece in inflater.inflate(bytes(body[start : start + PIECE])):
+        for start in range(0, len(body), transport.PIECE):
+            for piece in inflater.inflate(bytes(body[start : start + transport.PIECE])):
                 inflated += piece[: most - len(inflated)]
                 if len(inflated) == most:
                     return inflated

@@ -24,6 +24,8 @@ deleted."""
 FILE_BYTES = 40 * MIB
 EVENT_BYTES = 12 * MIB
 """One server-sent event; an image that a model has drawn comes in one."""
+PIECE = 64 * 1024
+"""Bytes of a body that are handled at once."""
 STREAM_BYTES = 512 * MIB
 """A complete event stream. It is read in chunks, so only its CPU time matters."""
 STREAMED = "streamed"
@@ -122,6 +124,21 @@ class _Wrapped(httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._stream.aclose()
+
+
+class Pieces(httpx2.AsyncByteStream):
+    """A body that was read, as a stream; it is emptied at the end."""
+
+    def __init__(self, body: bytearray) -> None:
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for at in range(0, len(self._body), PIECE):
+            yield bytes(self._body[at : at + PIECE])
+        self._body.clear()
+
+    async def aclose(self) -> None:
+        self._body.clear()
 
 
 class BoundedBody(_Wrapped):

@@ -15,7 +15,7 @@ import pytest
 
 from bot.engines.api import Api
 from bot.engines.batching import can_release
-from bot.engines.connection import HttpConnection
+from bot.engines.connection import UNREAD_BYTES, HttpConnection
 from bot.engines.pool import Pool
 from bot.engines.transport import BODY_BYTES
 from bot.errors import BotError, DependencyDown, RunFailed
@@ -224,6 +224,19 @@ async def test_the_end_of_a_run_is_read_at_once(monkeypatch: pytest.MonkeyPatch)
     async with streaming(Server([HEAD, *pieces])) as connection, asyncio.timeout(60):
         while b"response.completed" not in read:
             read += await connection.read()
+
+
+LARGE = b"100000\r\n" + b"x" * 0x100000 + b"\r\n"
+
+
+async def test_a_large_event_is_not_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image: while the buffer is full, nothing more can be collected."""
+    monkeypatch.setattr("bot.engines.connection.GATHERED", 3600.0)
+    read = 0
+    async with streaming(Server([HEAD, LARGE])) as connection:
+        async with asyncio.timeout(60):
+            while read < 3 * UNREAD_BYTES:
+                read += len(await connection.read())
 
 
 @pytest.mark.parametrize(
