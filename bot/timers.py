@@ -15,32 +15,38 @@ SHORT = 0.5
 
 
 class SharedTimers(Generic[T]):
-    """Calls `ring` with each item when its time has come, and with the step of that time.
+    """Calls `ring` with each item when its time has come, and with that time.
 
-    All that ends within the same step has one timer of the event loop. Waking the process for each
-    item costs as much as a poll, and a timer takes 250 bytes, even for a while after it is
+    All that ends within the same `step` seconds has one timer of the event loop. Waking the process
+    for each item costs as much as a poll, and a timer takes 250 bytes, even for a while after it is
     cancelled.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[T, int], None]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        ring: Callable[[T, float], None],
+        step: float = STEP,
+    ) -> None:
         self._loop = weakref.ref(loop)
         self._ring = ring
-        self._items: dict[int, list[T]] = {}
+        self._step = step
+        self._items: dict[float, list[T]] = {}
 
-    def add(self, item: T, seconds: float) -> int:
-        """Add an item; returns the first step after these seconds."""
+    def add(self, item: T, seconds: float) -> float:
+        """Add an item; returns its time, the first step after these seconds."""
         loop = self._loop()
         assert loop is not None
-        step = math.ceil((loop.time() + seconds) / STEP)
-        if step not in self._items:
-            self._items[step] = []
-            loop.call_at(step * STEP, self._end, step)
-        self._items[step].append(item)
-        return step
+        at = math.ceil((loop.time() + seconds) / self._step) * self._step
+        if at not in self._items:
+            self._items[at] = []
+            loop.call_at(at, self._end, at)
+        self._items[at].append(item)
+        return at
 
-    def _end(self, step: int) -> None:
-        for item in self._items.pop(step):
-            self._ring(item, step)
+    def _end(self, at: float) -> None:
+        for item in self._items.pop(at):
+            self._ring(item, at)
 
 
 class PerLoop(Generic[T]):

@@ -93,7 +93,7 @@ class SharedSleeps(SharedTimers["asyncio.Future[None]"]):
         return waking
 
 
-def _wake(waking: asyncio.Future[None], _: int) -> None:
+def _wake(waking: asyncio.Future[None], _: float) -> None:
     if not waking.done():
         waking.set_result(None)
 

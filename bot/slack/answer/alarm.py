@@ -11,19 +11,22 @@ from bot.timers import SHORT, PerLoop, SharedTimers
 
 Work = Callable[[], Awaitable[None]]
 
+LONG, LONG_STEP = 10.0, 1.0
+"""Seconds: work that is due after a longer wait may begin this much later."""
+
 
 class Alarm:
     """One piece of work at a time; each decides itself when the next one is due."""
 
-    __slots__ = ("_step", "_timer", "_waiting", "task")
+    __slots__ = ("_at", "_timer", "_waiting", "task")
 
     def __init__(self) -> None:
         self.task: asyncio.Task[None] | None = None
         """The work that was begun last, unless it has succeeded."""
         self._timer: asyncio.TimerHandle | None = None
-        self._step = 0
+        self._at = 0.0
         self._waiting: tuple[Context, Work] | None = None
-        """The work that a shared timer begins at `_step`."""
+        """The work that a shared timer begins at this time."""
 
     @property
     def is_at_work(self) -> bool:
@@ -38,7 +41,7 @@ class Alarm:
             self._timer = loop.call_later(max(0.0, seconds), self._begin, work)
         else:
             self._waiting = copy_context(), work
-            self._step = _alarms().add(self, seconds)
+            self._at = (_late_alarms() if seconds >= LONG else _alarms()).add(self, seconds)
 
     def off(self) -> None:
         """Begin nothing more."""
@@ -54,9 +57,9 @@ class Alarm:
             self.task.cancel()
             await asyncio.wait([self.task])
 
-    def ring(self, step: int) -> None:
-        """Begin the work that waits for this step, unless it was put off or given up."""
-        if self._waiting is not None and self._step == step:
+    def ring(self, at: float) -> None:
+        """Begin the work that waits for this time, unless it was put off or given up."""
+        if self._waiting is not None and self._at == at:
             (context, work), self._waiting = self._waiting, None
             context.run(self._begin, work)
 
@@ -72,3 +75,4 @@ class Alarm:
 
 
 _alarms = PerLoop(lambda loop: SharedTimers(loop, Alarm.ring))
+_late_alarms = PerLoop(lambda loop: SharedTimers(loop, Alarm.ring, LONG_STEP))
