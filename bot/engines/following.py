@@ -109,11 +109,10 @@ class Following:
         return anext(self._polls)
 
     async def _next_streamed(self, streamed: AsyncGenerator[Update, None]) -> Update | None:
-        try:
-            return await anext(streamed)
-        except StopAsyncIteration:
-            self._streamed = None
+        if (update := await anext(streamed, None)) is not None:
+            return update
         del streamed
+        self._streamed = None
         self.partial.compact()
         return await anext(self)
 
