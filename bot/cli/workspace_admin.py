@@ -182,7 +182,7 @@ def check_changes(loaded: Settings, id: str, changes: Mapping[str, Any]) -> None
 async def change(loaded: Settings, id: str, changes: Mapping[str, Any], ai_key: str | None) -> None:
     """Save changed settings. A key of the AI server is tried first. Raises ClickException, and
     ConfigError if only the deployment's own settings apply."""
-    _demand_installations(loaded)
+    _require_installations(loaded)
     own = await _own_id(loaded)
     async with open_shards(loaded) as shards:
         store = shards.of(id)
@@ -208,7 +208,8 @@ async def _try_key(loaded: Settings, key: str) -> None:
 
 
 async def remove(loaded: Settings, id: str) -> bool:
-    _demand_installations(loaded)
+    """Remove a workspace; returns whether the bot was installed there. Raises ConfigError."""
+    _require_installations(loaded)
     async with open_shards(loaded) as shards:
         store = shards.of(id)
         state = (await store.installations.list()).get(id)
@@ -221,7 +222,7 @@ async def remove(loaded: Settings, id: str) -> bool:
         return removed
 
 
-def _demand_installations(loaded: Settings) -> None:
+def _require_installations(loaded: Settings) -> None:
     if loaded.slack_client_id is None:
         raise ConfigError("SLACK_CLIENT_ID", "is not set: no workspace can have installed the bot")
 

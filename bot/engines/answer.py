@@ -50,6 +50,7 @@ class ContentPart:
 
     @property
     def text(self) -> str:
+        """The text so far; the chunks are joined once."""
         self.chunks[:] = ["".join(self.chunks)]
         return self.chunks[0]
 
@@ -67,6 +68,7 @@ class PartialItem:
         return is_message(self.item) and not length_of([self.whole()])
 
     def whole(self) -> Item:
+        """The item with the parts added since."""
         if not self.parts:
             return self.item
         content = [
@@ -160,10 +162,12 @@ class PartialResponse:
 
     @property
     def text(self) -> str:
+        """The text so far."""
         return read_text(self.items)
 
     @property
     def calls(self) -> tuple[FunctionCall, ...]:
+        """The calls of functions so far, in order."""
         return calls_of(self.items)
 
     def update(self) -> Update:

@@ -47,10 +47,12 @@ ASSISTANTS = {"OpenAI-Beta": "assistants=v2"}
 
 
 def read_timeout(timing: EngineTiming) -> httpx2.Timeout:
+    """The timeout of requests that read."""
     return httpx2.Timeout(timing.read_timeout, connect=timing.connect_timeout, pool=POOL_SECONDS)
 
 
 def create_timeout(timing: EngineTiming) -> httpx2.Timeout:
+    """The timeout of requests that begin a run."""
     return httpx2.Timeout(timing.create_timeout, connect=timing.connect_timeout)
 
 

@@ -18,10 +18,12 @@ class ForegroundRuns:
         return run_id in self._open
 
     def add(self, live: LiveStream, partial: PartialResponse) -> None:
+        """Remember an open run, under the id of its response."""
         self._open = {key: run for key, run in self._open.items() if not run[0].is_closed}
         self._open[partial.id] = live, partial
 
     def discard(self, run_id: str) -> None:
+        """Forget a run that has ended."""
         self._open.pop(run_id, None)
 
     def stop(self, run_id: str) -> bool:

@@ -74,6 +74,7 @@ def read(items: Iterable[Item]) -> tuple[str, tuple[Citation, ...]]:
 
 
 def read_text(items: Iterable[Item]) -> str:
+    """The text of the messages among `items`."""
     return read(items)[0]
 
 
@@ -130,6 +131,7 @@ def notes_of(part: Any) -> list[Item]:
 
 
 def text_of(part: Any) -> str:
+    """The text or refusal of a content part, or a bare string; "" for other kinds."""
     if isinstance(part, str):
         return part
     if not isinstance(part, Mapping):

@@ -92,6 +92,7 @@ class PartialRun:
 
     @property
     def text(self) -> str:
+        """The text so far, message by message."""
         texts = ("".join("".join(c) for c in parts.values()) for parts in self.messages.values())
         return "\n\n".join(text for text in texts if text)
 

@@ -141,15 +141,19 @@ class LiveStreams(Generic[D]):
             silent.displace()
 
     def add(self, stream: EventStream) -> LiveStream:
+        """Count a stream that was opened, until it is closed."""
         live = LiveStream(stream, self.open.discard)
         self.open.add(live)
         return live
 
     def keep(self, run_id: str, live: LiveStream, partial: D) -> None:
+        """Keep the stream of a run that was just started for the call that follows it; closed if
+        none comes."""
         expiry = asyncio.get_running_loop().create_task(self._expire(run_id))
         self._kept[run_id] = live, partial, expiry
 
     def take(self, run_id: str) -> tuple[LiveStream, D] | None:
+        """The kept stream of a run with what was read of it, once; None if there is none."""
         kept = self._kept.pop(run_id, None)
         if kept is None:
             return None
@@ -163,6 +167,7 @@ class LiveStreams(Generic[D]):
         await live.aclose()
 
     async def aclose(self) -> None:
+        """Close all."""
         for _, _, expiry in self._kept.values():
             expiry.cancel()
         self._kept.clear()

@@ -32,6 +32,7 @@ def judge_version(info: Info) -> Finding:
 
 
 def judge_tls(url: str, *, verified: bool) -> Finding:
+    """Whether the connection is encrypted, or need not be."""
     address = parse_address(url)
     if all(host in LOCAL for host, _ in address.hosts):
         return ok("not needed: on this machine")
@@ -51,6 +52,7 @@ def judge_tls(url: str, *, verified: bool) -> Finding:
 
 
 def judge_eviction(info: Info) -> Finding:
+    """Whether a full server refuses writes instead of deleting keys."""
     policy = str(info.get("maxmemory_policy", "unknown"))
     most, used = int(info.get("maxmemory", 0)), int(info.get("used_memory", 0))
     fix = (

@@ -76,4 +76,5 @@ async def lacks_tls(url: str) -> bool:
 
 
 def first_line(error: Exception) -> str:
+    """The first line of an error, shortened."""
     return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

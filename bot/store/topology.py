@@ -129,6 +129,7 @@ class DiscoveredServer(Topology):
         """Ask where the server is. Raises ConnectionError."""
 
     async def find(self) -> "Redis":
+        """The client of the server; looks for it if it is not known. Raises ConnectionError."""
         if self._current is not None:
             return self._current
         looks = self._looks
@@ -160,15 +161,18 @@ class DiscoveredServer(Topology):
 
     @property
     def current(self) -> "Redis":
+        """The client of the server found last. Raises ConnectionError if there is none."""
         if self._current is None:
             raise RedisConnectionError(_UNKNOWN)
         return self._current
 
     def suspect(self, client: "Redis") -> None:
+        """Look for the server before the next call: this client has failed."""
         if client is self._current:
             self._current = None
 
     async def lead_to(self, host: Host) -> None:
+        """Use the server at this address from now on."""
         client = await self.node(host)
         if self.host not in (None, host):
             log.warning("redis_server_changed", host=host[0], port=host[1])
@@ -186,6 +190,7 @@ class DiscoveredServer(Topology):
             await self._clients.pop(host).aclose()
 
     async def node(self, host: Host) -> "Redis":
+        """The client of a server; the same one for each call."""
         if host not in self._clients:
             options = self._options | {
                 "username": self._address.username,
@@ -196,6 +201,7 @@ class DiscoveredServer(Topology):
         return self._clients[host]
 
     async def close(self) -> None:
+        """Close the connections to all servers."""
         for client in self._clients.values():
             await client.aclose()
 

@@ -111,14 +111,17 @@ class ActiveThreads(dict[str, ActiveThread]):
 
     @property
     def turns(self) -> list[Turn]:
+        """The turns under way."""
         return [thread.turn for thread in self.values() if thread.turn]
 
     @property
     def claims(self) -> list[Claim]:
+        """The claims that are held."""
         return [thread.claim for thread in self.values() if thread.claim]
 
     @property
     def tasks(self) -> list[asyncio.Task[None]]:
+        """The tasks that answer."""
         return [thread.task for thread in self.values()]
 
     @property

@@ -71,11 +71,13 @@ def _if_from_user(message: Json) -> Json | None:
 
 
 def created_at(thing: Item) -> float:
+    """When it was created, in epoch seconds; 0 if the server does not say."""
     value = thing.get("created_at")
     return float(value) if isinstance(value, int | float) else 0.0
 
 
 def data(page: Json) -> list[Json]:
+    """The objects of a page; anything else is left out."""
     return [entry for entry in listed(page.get("data")) if isinstance(entry, dict)]
 
 

@@ -44,6 +44,7 @@ class FoundAnswer:
 
     @property
     def text(self) -> str:
+        """The parts that were found, in order."""
         return "\n\n".join(self.parts[number] for number in sorted(self.parts))
 
 

@@ -104,6 +104,7 @@ class Outline:
         return max(0, bisect_right(self.starts, offset) - 1)
 
     def text_of(self, number: int) -> str:
+        """The text of a line, with its line break."""
         line = self.lines[number]
         return self.text[line.start : line.end]
 
