@@ -8,25 +8,20 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bot.slack.markdown.blocks import PREFIX, continuation
-from bot.slack.markdown.html_blocks import KEPT, bullets, fenced, table
+from bot.slack.markdown.blocks import PREFIX
+from bot.slack.markdown.html_blocks import KEPT
+from bot.slack.markdown.html_element import CODES, CONVERTED, LINES, TITLES, Tag, rewritten_element
 from bot.slack.markdown.skipping import CODE, FENCE_START, CodeEnds
 
-_TITLES = frozenset(
-    {"summary", "dt", "dd", "caption", "figcaption", "h1", "h2", "h3", "h4", "h5", "h6", "li"}
-    | {"td", "th"}
-)
 _CONTAINERS = frozenset(
     {"p", "div", "section", "article", "center", "details", "figure", "header", "footer", "main"}
     | {"nav", "aside", "blockquote", "address"}
 )
-_CODES = frozenset({"pre", "code"})
-_CONVERTED = frozenset({"table", "pre", "ul", "ol"})
 _LONGEST = {
     **dict.fromkeys(KEPT - {"img"}, 1_000),
-    **dict.fromkeys(_TITLES, 2_000),
+    **dict.fromkeys(TITLES, 2_000),
     **dict.fromkeys(_CONTAINERS, 4_000),
-    **dict.fromkeys(_CONVERTED, 12_000),
+    **dict.fromkeys(CONVERTED, 12_000),
 }
 """The elements, and how many characters each may extend over. A longer one is text."""
 _LONGEST_COMMENT = 4_000
@@ -42,25 +37,11 @@ _CUT_TAG = re.compile(
     rf"""(?!.{{500}})</?(?:{_NAMES})\s(?:[^<>"']|"[^"<]*+"|'[^'<]*+')*+(?:["'][^<]*)?\Z""",
     re.IGNORECASE | re.DOTALL,
 )
-_LINES = re.compile(r"\s*[\r\n]\s*")
 _BLANK_LINE = re.compile(r"\n[ \t]*+\r?\n")
 _END_OF_LINE = re.compile(r"[ \t]*+(?:\r?\n|\Z)")
 _INDENTED = re.compile(r"[ \t]*+\r?\n(?P<indent>(?: {4}|\t)[ \t]*+)(?=[<\w])")
 _CODE = re.compile(r" {4}|\t")
-_QUOTE_MARKS = re.compile(r"\n[ \t]*+(?:>[ \t]?)++")
-_UNREADABLE = re.compile(r"<(?:pre|table)\b", re.IGNORECASE)
-_ENDS = {name: re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in _CODES}
-
-
-@dataclass(frozen=True, slots=True)
-class _Tag:
-    start: int
-    end: int
-    name: str
-    line: int
-    paragraph: int
-    begins: bool
-    """Whether there are only tags before it in its line."""
+_ENDS = {name: re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in CODES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +51,7 @@ class _Edit:
     start: int
     end: int
     text: str = ""
-    element: tuple[_Tag, _Tag] | None = None
+    element: tuple[Tag, Tag] | None = None
 
 
 def flatten(text: str, *, whole: bool = True) -> str:
@@ -145,9 +126,9 @@ class _Reader:
         """The elements whose tags are left out."""
         self._text = text
         self._code = CodeEnds(text)
-        self._open: dict[str, list[_Tag]] = {}
+        self._open: dict[str, list[Tag]] = {}
         self._unclosed: list[int] = []  # where comments without an end begin
-        self._no_end = dict.fromkeys(("-->", *_CODES), 0)  # how far there is none
+        self._no_end = dict.fromkeys(("-->", *CODES), 0)  # how far there is none
         self._read_to = 0
         self._line = 0
         self._paragraph = 0
@@ -200,7 +181,7 @@ class _Reader:
             if reached <= edit.start and edit.end <= end:
                 yield self._text[reached : edit.start], reached
                 yield (
-                    _rewritten(self._text, *edit.element) if edit.element else edit.text,
+                    rewritten_element(self._text, *edit.element) if edit.element else edit.text,
                     None,
                 )
                 reached = edit.end
@@ -223,11 +204,11 @@ class _Reader:
         if prefix := PREFIX.match(text, newline + 1, offset):
             self._tags_to = prefix.end()
 
-    def _is_open(self, tag: _Tag) -> bool:
+    def _is_open(self, tag: Tag) -> bool:
         """Whether the closing tag, if it comes, changes what is shown from the tag on."""
         if len(self._text) - tag.start > _LONGEST[tag.name]:
             return False
-        if tag.name in _CONVERTED or self._is_block_of_code(tag):
+        if tag.name in CONVERTED or self._is_block_of_code(tag):
             return tag.begins
         if self._is_container(tag):
             return False
@@ -237,9 +218,9 @@ class _Reader:
         start, end = token.span()
         begins = self._tags_to >= 0 and not self._text[self._tags_to : start].strip(" \t")
         self._tags_to = end if begins else -1
-        tag = _Tag(start, end, token["name"].lower(), self._line, self._paragraph, begins)
+        tag = Tag(start, end, token["name"].lower(), self._line, self._paragraph, begins)
         if "\n" in token[0]:
-            self.edits.append(_Edit(start, end, _LINES.sub(" ", token[0])))
+            self.edits.append(_Edit(start, end, LINES.sub(" ", token[0])))
         if tag.name not in _LONGEST or token[0].endswith("/>"):
             return
         if tag.name not in KEPT and begins and (indented := _INDENTED.match(self._text, end)):
@@ -261,7 +242,7 @@ class _Reader:
         """The end of a comment, or of the content of code; else the end of its first tag."""
         if token["COMMENT"] is not None:
             kind, longest = "-->", _LONGEST_COMMENT
-        elif not token["end"] and token["name"].lower() in _CODES:
+        elif not token["end"] and token["name"].lower() in CODES:
             kind, longest = token["name"].lower(), _LONGEST["pre"]
         else:
             return token.end()
@@ -276,11 +257,11 @@ class _Reader:
             return token.end()
         return found
 
-    def _pair(self, opener: _Tag, closer: _Tag) -> None:
+    def _pair(self, opener: Tag, closer: Tag) -> None:
         if closer.end - opener.start > _LONGEST[opener.name] or closer.line == opener.line:
             return
         is_paragraph = closer.paragraph == opener.paragraph
-        if opener.name in _CONVERTED or self._is_block_of_code(opener):
+        if opener.name in CONVERTED or self._is_block_of_code(opener):
             if opener.begins:
                 self._replace(opener, closer)
         elif opener.name not in _CONTAINERS:
@@ -289,63 +270,24 @@ class _Reader:
         elif is_paragraph or self._is_container(opener):
             self._drop(opener, closer)
 
-    def _is_container(self, tag: _Tag) -> bool:
+    def _is_container(self, tag: Tag) -> bool:
         """Whether a tag has its line to itself: it is dropped, closed or not."""
         is_last = _END_OF_LINE.match(self._text, tag.end)
         return tag.name in _CONTAINERS and tag.begins and bool(is_last)
 
-    def _is_block_of_code(self, tag: _Tag) -> bool:
+    def _is_block_of_code(self, tag: Tag) -> bool:
         return tag.name == "code" and tag.begins and bool(_END_OF_LINE.match(self._text, tag.end))
 
-    def _drop(self, opener: _Tag, closer: _Tag) -> None:
+    def _drop(self, opener: Tag, closer: Tag) -> None:
         """Remove the tags of an element; its content begins and ends lines of its own."""
         follows = not _END_OF_LINE.match(self._text, closer.end)
         self.dropped.append((opener.start, closer.end))
         self.edits.append(_Edit(opener.start, opener.end, "" if opener.begins else "\n"))
         self.edits.append(_Edit(closer.start, closer.end, "\n" if follows else ""))
 
-    def _replace(self, opener: _Tag, closer: _Tag) -> None:
+    def _replace(self, opener: Tag, closer: Tag) -> None:
         """Replace a whole element; it ends those that are still open inside it."""
         self.edits.append(_Edit(opener.start, closer.end, element=(opener, closer)))
         for tags in self._open.values():
             while tags and tags[-1].start > opener.start:
                 tags.pop()
-
-
-def _rewritten(text: str, opener: _Tag, closer: _Tag) -> str:
-    """An element as Markdown, or in one line."""
-    source = text[opener.start : closer.end]
-    content = text[opener.end : closer.start]
-    if opener.name not in _CONVERTED and not (opener.name == "code" and opener.begins):
-        return _joined(opener, source, content)
-    line = text.rfind("\n", 0, opener.start) + 1
-    prefix = PREFIX.match(text, line, opener.start)
-    indent = continuation(prefix[0]) if prefix else ""
-    if ">" in indent:
-        source, content = (_QUOTE_MARKS.sub("\n", each) for each in (source, content))
-    made = _converted(opener, source, content)
-    if not made:
-        return source
-    alone = prefix is not None and prefix.end() == opener.start
-    return ("" if alone else f"\n{indent}") + f"\n{indent}".join(made.split("\n")) + "\n"
-
-
-def _converted(opener: _Tag, source: str, content: str) -> str:
-    if opener.name in _CODES:
-        return fenced(source[: opener.end - opener.start], content)
-    if opener.name == "table":
-        return table(source)
-    return "" if _UNREADABLE.search(source) else bullets(source)
-
-
-def _joined(opener: _Tag, source: str, content: str) -> str:
-    """An element of a paragraph in one line, without spaces at its edges."""
-    line = _LINES.sub(" ", content)
-    if opener.name in _TITLES:
-        line = line.strip()
-    if not line.strip():
-        return source
-    first = " " if line.startswith(" ") else ""
-    last = " " if line.endswith(" ") else ""
-    opening = _LINES.sub(" ", source[: opener.end - opener.start])
-    return f"{first}{opening}{line.strip()}</{opener.name}>{last}"
