@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from bot.telemetry import trace
@@ -9,7 +10,7 @@ from tests.fakes.openai import held
 from tests.ops.collector import open_collector
 from tests.ops.processes import ROOT, STOP_SECONDS, open_process, open_site
 from tests.ports import free_port
-from tests.world import PATIENCE, open_world
+from tests.world import PATIENCE, open_world, wait_until
 
 WORDS = "swordfish"
 
@@ -17,23 +18,30 @@ WORDS = "swordfish"
 async def test_one_trace_leads_from_slack_through_two_processes_to_the_post(
     redis_url: str,
 ) -> None:
+    names = {"slack request", "turn", "conversation", "run", "follow", "post"}
+
+    async def all_are_exported() -> bool:
+        return names <= {span.name for span in collector.spans}
+
     async with (
         open_collector() as collector,
         open_site(redis_url) as site,
-        open_process(site, "web", OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint) as web,
-        open_process(site, "worker", OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint) as worker,
+        AsyncExitStack() as bots,
     ):
+        site.environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = collector.endpoint
+        site.environment["OTEL_BSP_SCHEDULE_DELAY"] = "100"  # milliseconds
+        web, worker = [
+            await bots.enter_async_context(open_process(site, part)) for part in ("web", "worker")
+        ]
         root = await site.slack.user("alice").says("#general", f"@bot {WORDS}")
         await site.slack.wait_for(lambda: site.slack.replies("#general", root), PATIENCE)
         await worker.said("turn_answered")
+        await wait_until(all_are_exported)  # at the end a process waits only a little for it
         assert [(await process.end())[0] for process in (web, worker)] == [0, 0]
         pids = {web.process.pid, worker.process.pid}
     (turn,) = collector.named("turn")
     ours = [span for span in collector.spans if span.trace_id == turn.trace_id]
-    assert {span.name for span in ours} >= {
-        *("slack request", "turn"),
-        *("conversation", "run", "follow", "post"),
-    }
+    assert {span.name for span in ours} >= names
     assert {span.pid for span in ours} == pids
     assert {span.service for span in ours} == {"threadbot"}
     (request,) = [span for span in ours if span.name == "slack request"]
