@@ -41,13 +41,17 @@ class Pipelines:
 
 
 class QueuedCall:
-    """The commands of a caller that waits for their replies."""
+    """The commands of a caller that waits for their replies.
 
-    __slots__ = ("client", "commands", "replies", "trip")
+    Raises what hiredis raises for a value that cannot be sent, so that it stops no other call.
+    """
+
+    __slots__ = ("client", "commands", "replies", "request", "trip")
 
     def __init__(self, client: "Redis", commands: Sequence[RedisCommand]) -> None:
         self.client = client
         self.commands = commands
+        self.request = b"".join(pack_command(tuple(command)) for command in commands)  # type: ignore[arg-type]  # hiredis's gap
         self.replies: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         self.trip: RoundTrip | None = None
 
@@ -79,9 +83,9 @@ class RoundTrip:
 
     async def _make(self) -> None:
         try:
-            client = self._calls[0].client
-            commands = [command for call in self._calls for command in call.commands]
-            replies = iter(await round_trip(client, commands))
+            request = b"".join(call.request for call in self._calls)
+            names = [str(command[0]) for call in self._calls for command in call.commands]
+            replies = iter(await round_trip(self._calls[0].client, request, names))
         except BaseException as error:
             self._fail(error)
             if not isinstance(error, Exception):
@@ -149,20 +153,19 @@ class Pipeline:
         return calls
 
 
-async def round_trip(client: "Redis", commands: Sequence[RedisCommand]) -> list[Any]:
-    """Send commands in one round trip; returns their replies, errors among them.
+async def round_trip(client: "Redis", request: bytes, names: Sequence[str]) -> list[Any]:
+    """Send packed commands with these names; returns their replies, errors among them.
 
     This is what redis-py does for a pipeline, without what it measures and retries around it. A
     connection that was closed, or holds unread data, is reopened first.
     """
-    request = b"".join(pack_command(tuple(command)) for command in commands)  # type: ignore[arg-type]  # hiredis's gap
     pool: Any = client.connection_pool
     connection = pool.get_available_connection()
     try:
         if not connection.is_connected or await connection.can_read():
             await pool.ensure_connection(connection)
         await connection.send_packed_command(request)
-        return [await _reply(client, connection, command) for command in commands]
+        return [await _reply(client, connection, name) for name in names]
     except BaseException:
         await connection.disconnect(nowait=True)  # replies may be left
         raise
@@ -170,8 +173,12 @@ async def round_trip(client: "Redis", commands: Sequence[RedisCommand]) -> list[
         await pool.release(connection)
 
 
-async def _reply(client: "Redis", connection: Any, command: RedisCommand) -> Any:
+async def _reply(client: "Redis", connection: Any, name: str) -> Any:
+    """A reply as redis-py gives it, or its error. An error leaves the next replies readable, also
+    that of a value which is not UTF-8."""
     try:
-        return await client.parse_response(connection, str(command[0]))
-    except ResponseError as error:
+        reply = await connection.read_response(disconnect_on_error=False)
+    except (ResponseError, UnicodeDecodeError) as error:
         return error
+    convert = client.response_callbacks.get(name)
+    return convert(reply) if convert else reply

@@ -84,6 +84,22 @@ async def test_an_error_of_one_call_is_not_that_of_another(store: Store) -> None
     assert [found[1], found[2].new, found[3]] == ["one", True, "two"]
 
 
+async def test_a_value_that_is_not_utf_8_stops_its_own_call_only(store: Store) -> None:
+    key = store.keys.flag("bytes")
+    script = "return redis.call('SET', KEYS[1], string.char(255), 'EX', 60)"
+    await store.connection.execute("EVAL", script, 1, key)
+    found: Sequence[Any] = await asyncio.gather(
+        store.connection.execute("ECHO", "\ud800"),
+        store.connection.execute("ECHO", "one"),
+        store.connection.execute("MGET", key, key),
+        store.connection.execute("ECHO", "two"),
+        return_exceptions=True,
+    )
+    assert isinstance(found[0], UnicodeEncodeError)
+    assert isinstance(found[2], UnicodeDecodeError)
+    assert [found[1], found[3]] == ["one", "two"]
+
+
 async def test_a_cancelled_caller_leaves_the_round_trip_to_the_others(
     own_server: RedisServer,
 ) -> None:
