@@ -151,7 +151,9 @@ class PartialResponse:
 
     def compact(self) -> None:
         """Free what only further events would need: the run is polled from now on, perhaps for
-        long."""
+        long. A response that has ended is left as the server sent it."""
+        if self.ended is not None:
+            return
         self._indexes = {}
         self._items = {n: item for n, item in self._items.items() if not item.is_empty}
 

@@ -284,3 +284,25 @@ def test_a_long_answer_takes_linear_time() -> None:
 
     seconds(1000)
     assert min(seconds(40_000) for _ in range(3)) < 8 * min(seconds(10_000) for _ in range(3))
+
+
+def test_before_polls_only_what_holds_nothing_is_dropped() -> None:
+    partial = PartialResponse()
+    call = {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "f", "arguments": "{}"}
+    note = message([{"type": "output_text", "text": "One moment."}], phase="commentary")
+    partial.take(event("response.output_item.added", 1, output_index=0, item=note))
+    partial.take(event("response.output_item.done", 2, output_index=1, item=call))
+    empty = message([], id="msg_2")
+    partial.take(event("response.output_item.added", 3, output_index=2, item=empty))
+    partial.compact()
+    assert [item["id"] for item in partial.items] == ["msg_1", "fc_1"]
+    partial.take_state(response(status="completed", output=[note, call, empty]))
+    assert partial.finish(takes_calls=True).last_item_id == "msg_2"
+
+
+def test_a_response_that_has_ended_keeps_its_last_item() -> None:
+    partial = PartialResponse()
+    items = [message("done"), message([], id="msg_2")]
+    partial.take(event("response.completed", 1, response=response(output=items)))
+    partial.compact()
+    assert partial.finish().last_item_id == "msg_2"
