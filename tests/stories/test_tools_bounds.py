@@ -84,7 +84,7 @@ async def test_a_budget_between_rounds_is_that_of_the_model_of_the_channel(
         "bot_prices": prices,
         "bot_limit_person_cost": 1.0,
     }
-    async with open_tools('ask = "never"', openai_model="cheap", **money) as world:
+    async with open_tools('ask = "never"', **money) as world:
         world.fake.answer = answer
         where, settings = world.key("#general", "1.0"), ChannelSettings(model="dear")
         save = world.bot.store.channels.save
