@@ -61,7 +61,7 @@ class Gatekeeper:
             over = {channel for channel in self.points if set(ENDS) & set(self.steps[channel])}
             return len(self.held | over) >= len(self.points) - but
 
-        await wait_until(are_held, 60)
+        await wait_until(are_held)
 
 
 @asynccontextmanager

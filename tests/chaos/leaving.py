@@ -10,7 +10,7 @@ from statistics import median
 from tests.chaos.deployment import Deployment
 from tests.chaos.verdict import Verdict, judge
 from tests.fakes.openai import echo, held
-from tests.world import wait_until
+from tests.world import PATIENCE, wait_until
 
 NAME = "openai-project"
 """A header by which a worker is known at the AI server."""
@@ -66,7 +66,7 @@ async def ask_many(deployment: Deployment, count: int) -> None:
     async def all_run() -> bool:
         return len(deployment.fake.working) == count
 
-    await wait_until(all_run, 60 + count / 2)
+    await wait_until(all_run, PATIENCE + count / 2)
 
 
 async def asked_again(deployment: Deployment, who: str, patience: float) -> dict[str, float]:
@@ -102,5 +102,5 @@ async def leave(deployment: Deployment, count: int) -> Leave:
     since = datetime.fromisoformat(handed_over["timestamp"]).timestamp()
     waits = [max(0.0, time - since) for time in times.values()]
     deployment.fake.finish()
-    await deployment.rests(60 + count / 2)
+    await deployment.rests(PATIENCE + count / 2)
     return Leave(count, handed_over["threads"], seconds, waits, await judge(deployment))

@@ -180,5 +180,5 @@ async def _ask(deployment: Deployment) -> int:
         return all(slack.replies(channel, root) for channel, root in roots)
 
     with suppress(TimeoutError):
-        await wait_until(all_answered, 60)
+        await wait_until(all_answered)
     return sum(bool(slack.replies(channel, root)) for channel, root in roots)

@@ -71,7 +71,7 @@ class Approvals:
             states = [(await inbox.state(thread)).state for thread in threads]
             return set(states) == {wanted}
 
-        await wait_until(reached, 60)
+        await wait_until(reached)
 
     def card(self, channel: str) -> Message:
         [asked] = [
