@@ -148,6 +148,25 @@ async def test_a_token_that_slack_refuses_ends_the_start(redis_url: str, tmp_pat
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments", [["dead", "drop", "\udcff"], ["manifest", "--url=https://a b"]]
+)
+def test_arguments_that_cannot_be_right_are_a_usage_error(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    redis_url: str,
+    arguments: list[str],
+) -> None:
+    given = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_SIGNING_SECRET": "s", "BOT_ENGINE": "echo"}
+    for name, value in {**given, "REDIS_URL": redis_url}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "argv", ["bot", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        program()
+    assert ended.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
 def test_try_plays_a_file_and_remembers(tmp_path: Path) -> None:
     file = tmp_path / "talk.jsonl"
     file.write_text('{"title": "Greeting", "turns": ["hello", "and again"]}\n')

@@ -26,6 +26,16 @@ def main() -> None:
         commands(prog_name="threadbot" if Path(sys.argv[0]).stem == "threadbot" else "bot")
     except BotError as error:
         sys.exit(_report(error))
+    except UnicodeEncodeError:
+        if all(map(_is_text, sys.argv)):
+            raise
+        click.echo("bot: an argument is not UTF-8 text", err=True)
+        sys.exit(exit_codes.USAGE)
+
+
+def _is_text(argument: str) -> bool:
+    """Whether it has no bytes that Python could not decode."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in argument)
 
 
 def _report(error: BotError) -> int:

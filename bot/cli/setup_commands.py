@@ -44,7 +44,7 @@ def manifest(
     """Print the app manifest for Slack."""
     from bot.slack import manifest as manifest_
 
-    if url is not None and not re.match(r"https://[^/\s]", url):
+    if url is not None and not re.fullmatch(r"https://[^/\s]\S*", url):
         raise click.UsageError("Slack sends to https addresses only: --url https://your.host")
     if not 1 <= len(name) <= manifest_.LONGEST_NAME:
         raise click.UsageError(f"--name takes 1 to {manifest_.LONGEST_NAME} characters")
