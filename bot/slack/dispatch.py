@@ -15,7 +15,7 @@ from bot.slack.origin import installation
 from bot.slack.receiving import Receiving
 from bot.slack.shapes import is_well_formed
 from bot.slack.shared_channels import SharedChannels, in_name_of
-from bot.slack.unavailable import failed_requests
+from bot.slack.unavailable import report_unavailable
 from bot.slack.workspace_app import WorkspaceApp
 from bot.slack.workspaces import PerWorkspace, Workspace
 from bot.telemetry import metrics, trace
@@ -60,7 +60,7 @@ class Dispatcher:
                 return BoltResponse(status=200)
             workspace = await self._apps.find_workspace(id)
         except StoreUnavailable as error:
-            failed_requests.report(error)
+            report_unavailable(error)
             return BoltResponse(status=500, body={"error": "try again"})
         except Retry as error:
             log.error("request_not_dispatched", team=id, error=str(error)[:200])

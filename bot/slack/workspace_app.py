@@ -30,7 +30,7 @@ from bot.slack.surfaces.job_buttons import JobButtons
 from bot.slack.surfaces.model_input import ListModels
 from bot.slack.surfaces.shortcuts import Buttons
 from bot.slack.surfaces.workspace_modal import TryKey, WorkspaceModal, home_blocks
-from bot.slack.unavailable import failed_requests
+from bot.slack.unavailable import report_unavailable
 from bot.slack.workspaces import Workspace
 from bot.store import Store, jobs
 from bot.telemetry.log import log
@@ -160,7 +160,7 @@ async def _report(error: Exception, body: Mapping[str, Any]) -> BoltResponse | N
         log.warning("interaction_malformed", kind=body["type"], where=_where(error))
         return BoltResponse(status=400)
     if isinstance(error, StoreUnavailable):
-        failed_requests.report(error)
+        report_unavailable(error)
         return None
     log.error(
         "listener_failed",

@@ -61,7 +61,7 @@ MEANINGS: Mapping[str, str] = {
     "hand_over_failed": "Redis was down at the shutdown; the threads are taken over later",
     "heartbeat_failed": "a heartbeat failed because of a bug; it is repeated",
     "heartbeat_late": "the lease had expired; other workers may have the threads",
-    "heartbeat_missed": "Redis did not accept a heartbeat",
+    "heartbeat_missed": "Redis does not accept heartbeats; logged once a minute",
     "home_not_published": "App Home could not be updated",
     "hosted_servers_left_out": "MCP servers of the AI server are left out: no conversation",
     "inbox_full": "a thread has too many unanswered messages; the person is informed",

@@ -9,6 +9,7 @@ from bot.errors import StoreUnavailable
 from bot.store import Store, Turn
 from bot.store.claims import InterruptReason
 from bot.telemetry.log import log
+from bot.telemetry.log_limit import LogLimit
 from bot.timing import WorkerTiming
 from bot.worker.active import ActiveThreads, end_tasks, first_of
 from bot.worker.recovery import Recovery
@@ -36,6 +37,7 @@ class Heartbeat:
         self._is_due = False
         self._abandoned: list[Turn] = []
         self._to_reinstate: list[Turn] = []
+        self._missed = LogLimit()
 
     @property
     def is_alive(self) -> bool:
@@ -60,7 +62,7 @@ class Heartbeat:
                 await self._beat()
                 break
             except StoreUnavailable as error:
-                log.error("heartbeat_missed", error=str(error))
+                self._report_missed(error)
                 await first_of(asyncio.sleep(delay), leaving.wait())
             if leaving.is_set():
                 return
@@ -94,14 +96,19 @@ class Heartbeat:
             if rescue:
                 await self._rescue()
         except StoreUnavailable as error:
-            log.error("heartbeat_missed", error=str(error))
+            self._report_missed(error)
         except Exception:
             log.exception("heartbeat_failed")
+
+    def _report_missed(self, error: StoreUnavailable) -> None:
+        if missed := self._missed.count():
+            log.error("heartbeat_missed", error=str(error), missed=missed)
 
     async def _beat(self) -> None:
         began, abandoned = time.monotonic(), len(self._abandoned)
         beat = await self._workers.beat(self._worker, self._timing.lifetime)
         self._last = began
+        self._missed.reset()
         self._circuits, self._is_due = set(beat.circuits), beat.due_soon
         self._store.circuits.refresh(beat.open_circuits)
         if beat.data_lost or beat.restored:
