@@ -4,9 +4,12 @@ import asyncio
 import gc
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
+
+import pytest
 
 import bot
 from bot.models import Thread
@@ -56,6 +59,16 @@ MOST = {"coroutine": 10, "async_generator": 1, "generator": 0, "frame": 0, "Live
 NEVER = 3600.0
 
 
+@pytest.fixture
+def own_objects() -> Iterator[None]:
+    """Only objects of the test are collected and listed: all those of a process that has run
+    thousands of tests take seconds, in which its event loop stands still."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 def suspended() -> Counter[str]:
     """How many coroutines and generators of the bot are suspended, how many of them have a frame
     object besides, and how many growing answers there are."""
@@ -69,6 +82,7 @@ def _is_counted(found: object) -> bool:
     return isinstance(found, LiveAnswer)
 
 
+@pytest.mark.usefixtures("own_objects")
 async def test_a_run_that_is_waited_for_is_small(redis_url: str, tmp_path: Path) -> None:
     """Each suspended coroutine or generator needs 300 to 700 bytes of each run in flight, a frame
     object about as much."""
