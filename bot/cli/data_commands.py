@@ -38,7 +38,13 @@ def sweep(dry_run: bool) -> None:
 
 @click.command()
 @click.option("--csv", "as_csv", is_flag=True, help="One line per day, channel and person.")
-@click.option("--days", default=31, show_default=True, type=click.IntRange(1, 400))
+@click.option(
+    "--days",
+    default=31,
+    show_default=True,
+    type=click.IntRange(1, 400),
+    help="Number of days, today included.",
+)
 def usage(as_csv: bool, days: int) -> None:
     """Print the usage of the last days (UTC)."""
     from bot.jobs import report
@@ -211,7 +217,14 @@ def feedback() -> None:
 
 
 @feedback.command(name="export")
-@click.option("--format", "kind", type=click.Choice(["csv", "jsonl"]), default="csv")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["csv", "jsonl"]),
+    default="csv",
+    show_default=True,
+    help="Format of the output.",
+)
 def export_feedback(kind: str) -> None:
     """Print all feedback with its notes and the ids of the answers."""
     from bot.cli import feedback as feedback_

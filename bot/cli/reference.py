@@ -100,7 +100,10 @@ def _command_lines(command: click.Command, name: str) -> Iterator[str]:
 
 def _option(option: click.Option) -> str:
     names = ", ".join((*option.opts, *option.secondary_opts))
-    return names if option.is_flag else f"{names} {option.make_metavar(click.Context(commands))}"
+    if option.is_flag:
+        return names
+    value = option.make_metavar(click.Context(commands)).strip("[]")
+    return f"{names} {value.replace('|', ' or ')}"  # a bar would begin another cell
 
 
 def render_metrics() -> str:

@@ -22,7 +22,7 @@ COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "brig
     type=click.Path(dir_okay=False, path_type=Path),
     is_flag=False,
     flag_value=Path("manifest.yml"),
-    help="Compare a file (manifest.yml) with the manifest instead; 1 and a diff if it differs.",
+    help="Compare a file (manifest.yml) with it; if it differs: a diff, and exit code 1.",
 )
 @click.option("--name", default="Assistant", show_default=True, help="Name of the app, for people.")
 @click.option("--prefix", default="", help="For a second app: first part of its command names.")
@@ -123,7 +123,10 @@ def doctor(url: str, as_json: bool, release: bool, fix: bool, environment: bool)
 @click.command()
 @click.argument("link")
 def why(link: str) -> None:
-    """Show where a thread is, what it waits for, and what to do. LINK: copy it in Slack."""
+    """Show where a thread is, what it waits for, and what to do.
+
+    LINK is that of a message: choose "Copy link" in its menu in Slack.
+    """
     from bot.cli import why as why_
 
     place = why_.parse_link(link)

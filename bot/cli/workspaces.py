@@ -53,7 +53,10 @@ def set_(
     admin_limits: tuple[str, ...],
     **given: str | None,
 ) -> None:
-    """Change the settings of one workspace (T…) or organization (E…); the others stay."""
+    """Change the settings of one workspace (T…) or organization (E…).
+
+    Settings that are not given stay as they are.
+    """
     from bot.cli import workspace_admin as admin
 
     loaded = settings.load()
