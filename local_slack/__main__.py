@@ -51,12 +51,22 @@ async def serve(options: Namespace) -> None:
     async with contextlib.AsyncExitStack() as stack:
         slack = await stack.enter_async_context(_open(options))
         slack.manifest = manifest
+        _save(slack, options.state)
         for name, value in settings(slack).items():
             sys.stdout.write(f"{name}={value}\n")
         sys.stdout.flush()
         await _run(slack, stop, terminal=options.terminal)
-        if options.state is not None:
-            save_state(options.state, slack.snapshot())
+        _save(slack, options.state)
+
+
+def _save(slack: LocalSlack, path: Path | None) -> None:
+    """Keep the workspace, at the start too: a path that cannot be written is known at once."""
+    if path is None:
+        return
+    try:
+        save_state(path, slack.snapshot())
+    except OSError as error:
+        raise StartError(f"--state: {path} cannot be written: {error.strerror}") from None
 
 
 @contextlib.asynccontextmanager

@@ -157,6 +157,7 @@ def test_unusable_options_are_named_in_one_line(
             (["--state", str(other)], "a snapshot of version 1 is expected"),
             (["--state", str(damaged)], "the snapshot is damaged"),
             (["--state", str(tmp_path)], "cannot be read: Is a directory"),
+            (["--state", str(tmp_path / "no" / "file")], "cannot be written: No such file"),
             (["--manifest", str(manifest)], "cannot be read"),
             (["--manifest", str(tmp_path / "none.yml")], "cannot be read"),
         ):
