@@ -94,7 +94,7 @@ async def test_usage_of_all_rounds_is_counted_once(responses_world: World) -> No
 
 
 @pytest.mark.parametrize(
-    ("call", "told"),
+    ("call", "reported"),
     [
         (Call("s__nothing"), texts.NOT_OFFERED),
         (Call("write", '{"text": "x"}'), texts.NOT_OFFERED),
