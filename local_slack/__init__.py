@@ -8,7 +8,7 @@ For the tests of any Slack app:
         await slack.wait_for(lambda: slack.replies("#general", ts))
 """
 
-from local_slack.api.web_api import AppTokens, CallRecord
+from local_slack.api.web_api import CallRecord, Tokens
 from local_slack.delivery.delivery import Delivery
 from local_slack.delivery.faults import Faults, MethodFault
 from local_slack.local_slack import LocalSlack
@@ -22,7 +22,6 @@ from local_slack.workspace.errors import SlackError
 from local_slack.workspace.model import Channel, Message, User
 
 __all__ = [
-    "AppTokens",
     "CallRecord",
     "Change",
     "Channel",
@@ -35,6 +34,7 @@ __all__ = [
     "Person",
     "SlackError",
     "Switch",
+    "Tokens",
     "Trace",
     "User",
     "open_workspace",

@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from local_slack.api.file_server import FileServer
-from local_slack.api.web_api import AppTokens
+from local_slack.api.web_api import Tokens
 from local_slack.control.web_page import page_url
 from local_slack.distribution import Distribution, Token
 from local_slack.local_slack import LocalSlack
@@ -147,7 +147,7 @@ class AddedWorkspaces:
 
     async def _open(self, state: Json | None, port: int) -> LocalSlack:
         first = self._first
-        tokens = AppTokens(secrets.token_hex(8), secrets.token_hex(8), first.signing_secret)
+        tokens = Tokens(secrets.token_hex(8), secrets.token_hex(8), first.signing_secret)
         options: dict[str, Any] = {"scopes": first.web_api.scopes, "commands": first.commands}
         slack = await self._stack.enter_async_context(
             open_workspace(port=port, state=state, tokens=tokens, events=(), **options)

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from local_slack.api.web_api import AppTokens
+from local_slack.api.web_api import Tokens
 from local_slack.consent_page import consent_page
 from local_slack.delivery.events import Event, authorization
 from local_slack.delivery.socket_mode import SocketMode
@@ -258,9 +258,7 @@ async def open_distribution(
     app.router.add_get("/link/", distribution.sockets.serve)
     async with contextlib.AsyncExitStack() as stack:
         for number, id in enumerate((*team_ids, *organizations)):
-            tokens = AppTokens(
-                secrets.token_hex(8), secrets.token_hex(8), distribution.signing_secret
-            )
+            tokens = Tokens(secrets.token_hex(8), secrets.token_hex(8), distribution.signing_secret)
             first_id = 1 + number * 100_000 if distinct_ids else 1
             slack = await stack.enter_async_context(
                 open_workspace(tokens=tokens, first_id=first_id, **options)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from local_slack.api.rates import Rates
-from local_slack.api.web_api import AppTokens, CallRecord, WebApi
+from local_slack.api.web_api import CallRecord, Tokens, WebApi
 from local_slack.app_pages import AppPage
 from local_slack.delivery.delivery import ACK_SECONDS, AppResponse, Deliveries, Delivery
 from local_slack.delivery.faults import Faults
@@ -60,7 +60,7 @@ def _set_of(names: Iterable[str] | None) -> frozenset[str] | None:
 class LocalSlack:
     """A running workspace. `open_workspace` makes one."""
 
-    def __init__(self, workspace: Workspace, tokens: AppTokens, options: Options) -> None:
+    def __init__(self, workspace: Workspace, tokens: Tokens, options: Options) -> None:
         events, scopes = _set_of(options.get("events")), _set_of(options.get("scopes"))
         events_url = options.get("events_url")
         self.workspace = workspace

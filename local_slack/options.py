@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TypedDict
 
-from local_slack.api.web_api import AppTokens
+from local_slack.api.web_api import Tokens
 from local_slack.delivery.faults import Faults
 from local_slack.workspace.clock import Clock
 from local_slack.workspace.model import Json
@@ -35,7 +35,7 @@ class Options(TypedDict, total=False):
     """Seconds that the waits for a condition last at most."""
     rate_limits: bool
     """Enforce the tiers and one post per second and channel."""
-    tokens: AppTokens | None
+    tokens: Tokens | None
     state: Json | None
     """A `snapshot()` to continue from; users and channels come from it."""
     enterprise_id: str | None

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from local_slack.api.file_server import FileServer
 from local_slack.api.responses import ResponseUrls
-from local_slack.api.web_api import AppTokens
+from local_slack.api.web_api import Tokens
 from local_slack.control import control, web_page
 from local_slack.control.guard import refuse_other_origins
 from local_slack.local_slack import LocalSlack
@@ -53,7 +53,7 @@ async def open_workspace(*, port: int = 0, **options: Unpack[Options]) -> AsyncI
     state = options.get("state")
     workspace = restore(state, options.get("clock")) if state else found_workspace(options)
     workspace.enterprise_id = options.get("enterprise_id") or workspace.enterprise_id
-    tokens = AppTokens("xoxb-local-slack", "xapp-local-slack", secrets.token_hex(16))
+    tokens = Tokens("xoxb-local-slack", "xapp-local-slack", secrets.token_hex(16))
     slack = LocalSlack(workspace, options.get("tokens") or tokens, options)
     async with _serving(slack, port), _ticking(slack):
         yield slack

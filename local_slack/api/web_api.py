@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class AppTokens:
+class Tokens:
     """The credentials of the app."""
 
     bot: str
@@ -72,7 +72,7 @@ class WebApi:
     def __init__(
         self,
         workspace: Workspace,
-        tokens: AppTokens,
+        tokens: Tokens,
         faults: Faults,
         rates: Rates,
         sockets: SocketMode,
