@@ -6,9 +6,11 @@ import gzip
 import socket
 import ssl
 import warnings
+import weakref
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx2
 import pytest
@@ -326,6 +328,28 @@ async def test_a_silent_stream_that_no_one_reads_is_closed() -> None:
         pool = Pool(httpx2.URL(str(client.base_url)), ssl.create_default_context(), kept=60)
         await pool.open(REQUEST, connect=60, silence=0.05)
         await until_all_are_closed(server)
+
+
+async def test_a_connection_that_is_closed_early_is_freed_at_once() -> None:
+    """Thousands of streams give their places to others; each connection takes two kilobytes."""
+    server = Server([HEAD, event("delta")])
+    async with open_server(server.speak) as client:
+        pool = Pool(httpx2.URL(str(client.base_url)), ssl.create_default_context(), kept=60)
+        connection, _ = await pool.open(REQUEST, connect=60, silence=60)
+        assert await connection.read()
+        assert connection._link is not None
+        kept: list[weakref.ref[Any]] = [weakref.ref(connection), weakref.ref(connection._link)]
+        connection.close()
+        del connection
+
+        async def are_freed() -> bool:
+            return all(each() is None for each in kept)
+
+        gc.disable()
+        try:
+            await wait_until(are_freed)
+        finally:
+            gc.enable()
 
 
 async def test_a_stream_in_an_encoding_that_was_not_offered_is_closed() -> None:
