@@ -10,9 +10,9 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Generic, TypeVar
 
+from bot.concurrency.timers import SHORT, PerLoop, SharedTimers
 from bot.errors import DependencyDown, Retry
 from bot.telemetry import metrics
-from bot.timers import SHORT, PerLoop, SharedTimers
 
 T = TypeVar("T")
 

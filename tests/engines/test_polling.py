@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from bot.concurrency.timers import STEP
 from bot.engines.polling import Cadence, DeadlinePassed, Polls, SharedSleeps, error_backoff
 from bot.errors import Retry, RunFailed
-from bot.timers import STEP
 
 
 @dataclass

@@ -5,9 +5,9 @@ from contextvars import ContextVar
 
 import pytest
 
+from bot.concurrency.timers import PerLoop, SharedTimers
 from bot.slack.answer import alarm
 from bot.slack.answer.alarm import Alarm
-from bot.timers import PerLoop, SharedTimers
 from tests.world import wait_until
 
 TURN: ContextVar[str] = ContextVar("turn")

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
 
-from bot.timers import SHORT, PerLoop, SharedTimers
+from bot.concurrency.timers import SHORT, PerLoop, SharedTimers
 
 Work = Callable[[], Awaitable[None]]
 

@@ -1,0 +1,1 @@
+"""Parts for asyncio that many folders share."""
