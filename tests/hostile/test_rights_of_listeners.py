@@ -188,7 +188,7 @@ def rows(situation: Situation) -> dict[str, list[dict[str, Any]]]:
         ],
         "Buttons.reset_button": pressed(RESET_ROW, answered.key) + pressed(RESET_ROW, asking.key),
         "Buttons.reset_shortcut": [situation.shortcut()],
-        "Changes.answer_again": pressed(EDITED, f"{answered.thread_ts} {answered.key}"),
+        "MessageChanges.answer_again": pressed(EDITED, f"{answered.thread_ts} {answered.key}"),
         "ChannelModal.open": pressed(home.CONFIGURE, answered.channel_id)
         + pressed(home.EDIT, answered.channel_id),
         "ChannelModal.submit": [situation.view(channel_modal.CALLBACK, channel, settings)],
