@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from tests.chaos.deployment import Deployment
 from tests.chaos.processes import BotProcess
 from tests.chaos.relays import Dropped, Moment, open_http_relay, open_redis_relay
+from tests.forks import OWN_ROUND_TRIPS
 from tests.world import wait_until
 
 
@@ -88,6 +89,7 @@ async def watched_worker(
             OPENAI_BASE_URL=f"{ai.url}/v1",
             SLACK_API_URL=f"{slack.url}/api/",
             BOT_REDIS_CONNECTIONS="300",
+            **OWN_ROUND_TRIPS,
             **environment,
         )
         try:

@@ -19,6 +19,7 @@ from tests.chaos.deployment import Deployment, open_deployment
 from tests.chaos.gatekeeper import Gatekeeper, Point, watched_worker
 from tests.chaos.relays import Moment, open_http_relay, open_redis_relay
 from tests.fakes.openai import Answer, Call, Prompt, calling
+from tests.forks import OWN_ROUND_TRIPS
 from tests.tools.servers import open_http
 from tests.world import wait_until, words
 
@@ -128,7 +129,7 @@ async def test_no_approval_is_lost_and_no_effect_repeated(tmp_path: Path) -> Non
         deployment = approvals.deployment
         channels = deployment.new_channels(len(RESUMING))
         async with open_redis_relay(deployment.redis.socket, clicks) as link:
-            [whole] = await deployment.start("run", REDIS_URL=link.url)
+            [whole] = await deployment.start("run", REDIS_URL=link.url, **OWN_ROUND_TRIPS)
             await approvals.ask(channels)
             clicks.points = dict(zip(channels, DECIDING, strict=False))
             clicked = asyncio.create_task(approvals.allow(list(clicks.points)))

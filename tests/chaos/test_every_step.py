@@ -16,6 +16,7 @@ from tests.chaos.gatekeeper import Gatekeeper, Point, watched_worker
 from tests.chaos.processes import BotProcess
 from tests.chaos.relays import open_redis_relay
 from tests.chaos.verdict import judge
+from tests.forks import OWN_ROUND_TRIPS
 from tests.world import wait_until
 
 pytestmark = pytest.mark.chaos
@@ -117,7 +118,7 @@ async def test_a_message_is_redelivered_if_web_is_killed_before_or_after_storing
         open_redis_relay(deployment.redis.socket, gatekeeper) as link,
     ):
         deployment.fake.answer = chatty(0, seconds=(0.1, 0.1), long=0)
-        [web] = await deployment.start("web", REDIS_URL=link.url)
+        [web] = await deployment.start("web", REDIS_URL=link.url, **OWN_ROUND_TRIPS)
         first, *channels = deployment.new_channels(3)
         await deployment.say(first)  # it loads the script
         await deployment.slack.settled()
