@@ -15,7 +15,7 @@ LOOK_BACK = 86_400.0
 sweep asks again later."""
 
 
-class Results:
+class JobResults:
     """Sends the results of one job to the person who asked for it.
 
     `again`: an earlier attempt may have sent them, so each is looked up in Slack first: a message

@@ -15,7 +15,7 @@ from bot.jobs.forget import (
     leave_conversations,
 )
 from bot.jobs.report import native_charts, person_usage, team_usage
-from bot.jobs.results import Results
+from bot.jobs.results import JobResults
 from bot.jobs.series import Series
 from bot.models import Answer, Conversation, Message, Thread, decode
 from bot.slack.rights import record_refusal
@@ -48,7 +48,7 @@ def _doing(turn: Turn, services: Services, message: Message) -> Callable[[bool],
 
     async def do(again: bool) -> bool:
         again = again or turn.claim.retried or name in OF_SWEEPS
-        results = Results(services.direct_messages, message, again=again)
+        results = JobResults(services.direct_messages, message, again=again)
         try:
             return await _do(turn, services, message, name, results)
         except Undeliverable as error:
@@ -61,7 +61,7 @@ def _doing(turn: Turn, services: Services, message: Message) -> Callable[[bool],
 
 
 async def _do(
-    turn: Turn, services: Services, message: Message, name: str, results: Results
+    turn: Turn, services: Services, message: Message, name: str, results: JobResults
 ) -> bool:
     """Do a job, if the person may ask for it."""
     refusal = "" if name in ALWAYS else await services.rights.refusal(message)
@@ -73,7 +73,9 @@ async def _do(
     return True
 
 
-async def stop_answer(turn: Turn, services: Services, message: Message, results: Results) -> None:
+async def stop_answer(
+    turn: Turn, services: Services, message: Message, results: JobResults
+) -> None:
     """Stop the answer of a thread. `web` could not find out in time whether the person may."""
     thread = Thread.parse(read_job(message)[1])
     user_id, user_team_id = message.user_id, message.user_team_id
@@ -81,7 +83,7 @@ async def stop_answer(turn: Turn, services: Services, message: Message, results:
         await services.store.inbox.interrupt(thread, "stop", user_id, user_team_id)
 
 
-async def save_vote(turn: Turn, services: Services, message: Message, results: Results) -> None:
+async def save_vote(turn: Turn, services: Services, message: Message, results: JobResults) -> None:
     """Save a vote or its note, if the person may use the bot in the thread of the answer."""
     feedback = decode(Feedback, read_job(message)[1])
     thread, rights = feedback.thread, services.rights
@@ -92,14 +94,14 @@ async def save_vote(turn: Turn, services: Services, message: Message, results: R
     log.info("feedback_given", thread=thread.key, turn=feedback.turn_id, vote=feedback.vote)
 
 
-async def send_chart(turn: Turn, services: Services, message: Message, results: Results) -> None:
+async def send_chart(turn: Turn, services: Services, message: Message, results: JobResults) -> None:
     """Send the person's usage of this month."""
     days = await person_usage(services.store, message.thread.team_id, message.user_id)
     await _send_charts(results, texts.OWN_CHART, days)
 
 
 async def send_team_chart(
-    turn: Turn, services: Services, message: Message, results: Results
+    turn: Turn, services: Services, message: Message, results: JobResults
 ) -> None:
     """Send the workspace's usage; for admins."""
     if not await services.people.is_admin(message.user_id):
@@ -115,7 +117,7 @@ async def send_team_chart(
     await _send_charts(results, comment, *charts)
 
 
-async def _send_charts(results: Results, comment: str, *series: Series) -> None:
+async def _send_charts(results: JobResults, comment: str, *series: Series) -> None:
     """Send charts that Slack draws; a picture if it does not know them."""
     blocks = native_charts(*series)[:MOST_CHARTS]
     if await results.send_blocks(comment, blocks):
@@ -126,7 +128,7 @@ async def _send_charts(results: Results, comment: str, *series: Series) -> None:
     await results.send_file("usage", "png", picture, comment)
 
 
-async def export(turn: Turn, services: Services, message: Message, results: Results) -> None:
+async def export(turn: Turn, services: Services, message: Message, results: JobResults) -> None:
     """Send the conversations that the person wrote in and can still see in Slack, as a JSON
     file."""
     if await results.has_file("conversations", "json"):
@@ -139,7 +141,7 @@ async def export(turn: Turn, services: Services, message: Message, results: Resu
     await results.send_file("conversations", "json", content, texts.EXPORT)
 
 
-async def reset_all(turn: Turn, services: Services, message: Message, results: Results) -> None:
+async def reset_all(turn: Turn, services: Services, message: Message, results: JobResults) -> None:
     """Delete the conversations that the person may delete and can still see in Slack."""
     store, user_id = services.store, message.user_id
     recent = await _asked_about(store, message, results)
@@ -161,7 +163,7 @@ async def reset_all(turn: Turn, services: Services, message: Message, results: R
     await results.send(words)
 
 
-async def forget_me(turn: Turn, services: Services, message: Message, results: Results) -> None:
+async def forget_me(turn: Turn, services: Services, message: Message, results: JobResults) -> None:
     """Delete the person's own conversations, their messages in shared ones, their feedback, and
     their id in the usage counts.
     """
@@ -188,21 +190,21 @@ async def forget_me(turn: Turn, services: Services, message: Message, results: R
 
 
 async def confirm_deletion(
-    turn: Turn, services: Services, message: Message, results: Results
+    turn: Turn, services: Services, message: Message, results: JobResults
 ) -> None:
     """Say that the server has confirmed what it had not confirmed at first."""
     await results.send(texts.CONFIRMED)
 
 
 async def deletion_failed(
-    turn: Turn, services: Services, message: Message, results: Results
+    turn: Turn, services: Services, message: Message, results: JobResults
 ) -> None:
     """Say that conversations stay on the AI server."""
     count = int(read_job(message)[1])
     await results.send(texts.not_deleted(count))
 
 
-async def _asked_about(store: Store, job: Message, results: Results) -> list[Conversation]:
+async def _asked_about(store: Store, job: Message, results: JobResults) -> list[Conversation]:
     """The conversations that a job is about: all of the person, but if the job was done before,
     in a state that Redis has lost, not those that were begun since."""
     recent = await store.conversations.recent(job.thread.team_id, job.user_id, limit=None)
@@ -217,7 +219,7 @@ async def _forget(
     """Delete conversations. Inform a person whose deletion has to wait for running answers."""
 
     async def explain(again: bool) -> bool:
-        await Results(services.direct_messages, message, again=again).send(texts.BUSY, "busy")
+        await JobResults(services.direct_messages, message, again=again).send(texts.BUSY, "busy")
         return True
 
     store, engine = services.store, services.engine
@@ -234,7 +236,7 @@ OF_SWEEPS = frozenset({"confirm_deletion", "deletion_failed"})
 """Jobs that a sweep asks for again, later, if Redis has lost the first time."""
 ALWAYS = OF_SWEEPS | {"forget_me", STOP, VOTE}
 """Jobs for everyone, or that check rights themselves."""
-JOBS: Mapping[str, Callable[[Turn, Services, Message, Results], Awaitable[None]]] = {
+JOBS: Mapping[str, Callable[[Turn, Services, Message, JobResults], Awaitable[None]]] = {
     STOP: stop_answer,
     VOTE: save_vote,
     "chart": send_chart,

@@ -17,7 +17,7 @@ class BodyTooLarge(httpx2.TransportError, httpx2.StreamError):
 
 
 @dataclass(slots=True)
-class Reply:
+class HttpReply:
     """The HTTP response to a call, as far as it shows whether the MCP server has answered.
 
     The SDK reports a failed gateway and a refusal by the server as the same error.
@@ -44,7 +44,7 @@ class Reply:
 
 
 _MEDIA_TYPES = ("application/json", "text/event-stream")
-REPLY: ContextVar[Reply | None] = ContextVar("reply", default=None)
+REPLY: ContextVar[HttpReply | None] = ContextVar("reply", default=None)
 """Set while a call is made, and filled in by the transport: the SDK sends a request in the context
 of its caller."""
 

@@ -29,10 +29,10 @@ from bot.texts.accounts import NOT_CONNECTED as NOT_CONNECTED_TEXT
 from bot.tools.accepted_schema import accepted_schema
 from bot.tools.config import ServerConfig
 from bot.tools.connection import ServerConnection, client_for
-from bot.tools.http import REPLY, McpTransport, Reply
+from bot.tools.http import REPLY, HttpReply, McpTransport
 from bot.tools.output import checked_schema, cut, one_line
 from bot.tools.person_auth import PersonAuth
-from bot.tools.results import Results, has_lost_session, is_lost
+from bot.tools.results import ToolResults, has_lost_session, is_lost
 from bot.tools.scrubbing import configured_secrets, without
 from bot.tools.tool import Tool, ToolResult
 
@@ -72,7 +72,7 @@ class McpServer:
         self.name = name
         self._auth = auth
         self._secrets = configured_secrets(config)
-        self._results = Results(name, config.output, self._scrub)
+        self._results = ToolResults(name, config.output, self._scrub)
         self.config = config
         self._pool = pool
         self._connection: ServerConnection | None = None
@@ -153,7 +153,7 @@ class McpServer:
                 request_state=(answers or {}).get("state"),
             )
         )
-        reply = Reply()
+        reply = HttpReply()
         try:
             async with connection.in_use():
                 return self._results.of(await self._send(client, request, reply))
@@ -173,7 +173,7 @@ class McpServer:
             return self._results.unknown(_kind(error))
 
     async def _send(
-        self, client: Client, request: CallToolRequest, reply: Reply
+        self, client: Client, request: CallToolRequest, reply: HttpReply
     ) -> CallToolResult | InputRequiredResult:
         """Make a call; `reply` is filled in over HTTP."""
         token = REPLY.set(reply)

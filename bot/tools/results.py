@@ -13,7 +13,7 @@ from mcp_types import (
 )
 
 from bot.telemetry.log import log
-from bot.tools.http import Reply
+from bot.tools.http import HttpReply
 from bot.tools.output import cut, render_content
 from bot.tools.scrubbing import Scrub
 from bot.tools.tool import ToolResult
@@ -22,7 +22,7 @@ LARGEST_REQUEST = 200_000
 """Characters of a tool's questions to a person, with its state."""
 
 
-class Results:
+class ToolResults:
     """The results of one server. The model gets at most `most` characters of each; `scrub` removes
     secrets."""
 
@@ -38,7 +38,7 @@ class Results:
         text = render_content(found.content, found.structured_content, self._most, self._scrub)
         return ToolResult(text, is_error=bool(found.is_error))
 
-    def failed(self, error: MCPError, reply: Reply) -> ToolResult:
+    def failed(self, error: MCPError, reply: HttpReply) -> ToolResult:
         """A protocol error: a refusal of the server, or no answer of it."""
         if reply.is_missing:
             return self.unknown(f"HTTP status {reply.status}")
@@ -82,13 +82,13 @@ def input_required(found: InputRequiredResult, scrub: Scrub = str) -> ToolResult
     return ToolResult(text, outcome="input_required", request=json.loads(request))
 
 
-def is_lost(error: MCPError, reply: Reply) -> bool:
+def is_lost(error: MCPError, reply: HttpReply) -> bool:
     """Whether no answer has come, or only a part of one. The SDK says so by the code of an error;
     some servers use the same codes for what they refuse."""
     return error.code in (CONNECTION_CLOSED, REQUEST_TIMEOUT) and not reply.is_refusal
 
 
-def has_lost_session(error: MCPError, reply: Reply) -> bool:
+def has_lost_session(error: MCPError, reply: HttpReply) -> bool:
     """Whether the server does not know our session any more, for example since it was started
     again: the call was not made, and is made in a new one. Servers that follow the protocol say
     404; others 400 with the code of a closed connection."""

@@ -8,7 +8,7 @@ that is not posted yet.
 from dataclasses import replace
 
 from bot.errors import RunFailed
-from bot.jobs.results import Results
+from bot.jobs.results import JobResults
 from bot.jobs.run import run_jobs
 from bot.models import JOB, Answer, Conversation, Message
 from bot.store import Claim, steps
@@ -122,7 +122,7 @@ async def give_up(turn: Turn, services: Services, reason: str) -> None:
     if last.kind == "retract":
         return
     if last.kind == JOB:
-        await Results(services.direct_messages, last, again=True).send(text, "apology")
+        await JobResults(services.direct_messages, last, again=True).send(text, "apology")
         return
     async with services.replies.open(turn, last) as reply:
         await reply.finish(Answer(text, outcome="failed"))
