@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from tests.chaos.deployment import Deployment
@@ -22,6 +22,8 @@ class Point:
     moment: Moment
 
 
+STANDSTILL = 5.0
+"""Seconds without a step after which the turns that are left wait for held ones."""
 ENDS = (Point("settle", 1, "after"), Point("suspend", 1, "after"))
 """After these a turn takes no more steps for now."""
 
@@ -56,13 +58,21 @@ class Gatekeeper:
         self._counts.clear()
 
     async def hold_all(self, but: int = 0) -> None:
-        """Wait until every turn is held at its point or has ended: not all take the same steps."""
+        """Wait until every turn is held at its point or has ended: not all take the same steps.
+
+        A turn whose request shares a round trip with a held one gets no further. So this also ends
+        once no turn takes a step any more.
+        """
 
         async def are_held() -> bool:
             over = {channel for channel in self.points if set(ENDS) & set(self.steps[channel])}
             return len(self.held | over) >= len(self.points) - but
 
-        await wait_until(are_held)
+        taken = -1
+        while taken < (taken := self._counts.total()):
+            with suppress(TimeoutError):
+                await wait_until(are_held, STANDSTILL)
+                return
 
 
 @asynccontextmanager

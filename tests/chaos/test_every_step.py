@@ -3,7 +3,7 @@
 One turn is observed through relays to learn its steps. Then one turn per step runs concurrently,
 each held at its step: before its request has reached the server, or when the server has handled it
 but the response is not delivered yet. Then the worker is killed. Not all turns take the same steps,
-so missed steps are tried once more.
+and some wait for others whose requests share their round trip, so missed steps are tried again.
 """
 
 from functools import partial
@@ -87,7 +87,7 @@ async def test_a_worker_killed_at_any_step_loses_and_repeats_nothing(
         await deployment.start("web")
         points: list[Point] = []
         missed: list[Point] = []
-        for _ in range(4):
+        for _ in range(8):
             gatekeeper = Gatekeeper()
             async with watched_worker(deployment, gatekeeper) as victim:
                 points = points or await learn_steps(deployment, gatekeeper)
