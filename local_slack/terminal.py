@@ -72,6 +72,7 @@ class Terminal:
     async def run(self) -> None:
         """Chat until `:quit` or the end of the input."""
         self._say(f"[bold]A local Slack.[/bold] {escape(self._banner)}\n{escape(HELP)}")
+        self._shown = self._earlier()
         stop = self._slack.workspace.changes.observe(self._see)
         try:
             with patch_stdout(raw=True):
@@ -185,6 +186,14 @@ class Terminal:
         return last.user_id == self._slack.bot.id and not busy and not streaming
 
     # Output
+
+    def _earlier(self) -> dict[tuple[str, str], str]:
+        """The texts of all messages so far: a later edit of their buttons shows none again."""
+        return {
+            (channel.id, message.ts): text_of({"blocks": message.blocks, "text": message.text})
+            for channel in self._slack.workspace.channels.values()
+            for message in self._slack.messages(channel.id)
+        }
 
     def _see(self, change: Change) -> None:
         """Print the bot's messages to this person, in any channel."""

@@ -203,7 +203,9 @@ def test_try_talks_over_a_pipe_and_remembers_the_conversation(tmp_path: Path) ->
         return done.stdout
 
     assert "hello there" in talk("hello there\n")
-    assert "hello there" in talk(":threads\n:open 1\nstill there?\n")
+    again = talk(":threads\n:open 1\nstill there?\n")
+    assert "hello there" in again
+    assert again.count("holds 1 message") == 1, "the answer loses its buttons, and is not repeated"
     again = talk(":open 1\nstop\nwhat do you hold?\n")
     assert "There is nothing to stop" in again, "an answer that only this person sees"
     assert "still there?" in again
