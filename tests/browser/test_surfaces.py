@@ -1,6 +1,5 @@
 """App Home, commands and refusals on the page, with the real bot."""
 
-import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -12,7 +11,7 @@ from playwright.async_api import Page, expect
 from bot.texts.access import GUEST, OUTSIDER
 from bot.texts.answers import FRESH_START
 from bot.texts.commands import NONE_SUCH
-from bot.texts.home import ASKED, NONE
+from bot.texts.home import ASKED, NO, NONE, YES
 from local_slack.control.web_page import page_url
 from tests.browser.conftest import Opener, open_shown_world
 from tests.browser.page_actions import (
@@ -172,10 +171,10 @@ async def test_conversations_are_searched_exported_and_forgotten(
     await go_to(page, "general")
     await command(page, "/forget-me")
     button = in_channel(page, "This cannot be undone.").get_by_role("button", name="Forget me")
-    page.once("dialog", lambda dialog: asyncio.ensure_future(dialog.dismiss()))
-    await button.click()
-    page.once("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
-    await button.click()
+    confirmation = page.get_by_role("alertdialog")
+    for answer in (NO, YES):
+        await button.click()
+        await confirmation.get_by_role("button", name=answer, exact=True).click()
     await expect(in_channel(page, ASKED)).to_have_count(2)  # for the export, and after the yes
     await go_to(page, "threadbot")
     await expect(in_channel(page, "Done: 2 conversations deleted")).to_be_visible()
