@@ -41,8 +41,8 @@ CONFIRMATIONS: dict[Confirm, tuple[str | int, ...]] = {
 class Connection:
     """Runs commands and the scripts in `lua/`.
 
-    Raises StoreUnavailable if Redis cannot be reached or takes no writes, and Superseded where
-    a script refused a claim.
+    `confirmed` limits the writes that wait for their confirmation. Raises StoreUnavailable if Redis
+    cannot be reached or takes no writes, and Superseded where a script refused a claim.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Connection:
         topology: Topology,
         keys: Keys,
         limits: CallLimits,
+        confirmed: CallLimits,
         pipelines: Pipelines,
         timing: StoreTiming,
         confirm: Confirm = "",
@@ -60,6 +61,7 @@ class Connection:
         self._keys = keys
         self._exchange = Exchange(topology, limits, pipelines)
         self._retries = Retries(topology, limits, timing, admit)
+        self._confirmed = Retries(topology, confirmed, timing, admit)
         self._confirmation = CONFIRMATIONS[confirm]
 
     @property
@@ -99,7 +101,10 @@ class Connection:
         return await self.run_each([(script, call) for call in calls])
 
     async def run_each(
-        self, calls: Sequence[tuple[str, ScriptCall]], *more: RedisCommand
+        self,
+        calls: Sequence[tuple[str, ScriptCall]],
+        *more: RedisCommand,
+        retries: Retries | None = None,
     ) -> list[Any]:
         """Run several scripts, then the commands in `more`, in this order and one round trip.
 
@@ -125,7 +130,7 @@ class Connection:
                     replies[at] = reply
             return without_errors(replies)
 
-        return await self._repaired(_words(commands), run) if commands else []
+        return await self._repaired(_words(commands), run, retries) if commands else []
 
     async def _load(self, client: "Redis", scripts: Sequence[Script]) -> None:
         """Load scripts into a server that does not know them: it is new, or was flushed."""
@@ -150,22 +155,28 @@ class Connection:
         # WAIT counts from the last write on its connection, and a redelivery writes nothing.
         write = ("SET", self._keys.flag("confirmed"), "", "EX", CONFIRMED_SECONDS)
         wait = (*self._confirmation, round(self.timing.confirmation * 1000))
-        reply, _, found = await self.run_each(calls, write, wait)
+        reply, _, found = await self.run_each(calls, write, wait, retries=self._confirmed)
         wanted = self._confirmation[1:]
         found = found if isinstance(found, list) else [found]
         if any(have < int(want) for have, want in zip(found, wanted, strict=True)):
             raise StoreUnavailable("not confirmed by Redis's replica or disk")
         return reply
 
-    async def _repaired(self, words: Sequence[str], call: Callable[["Redis"], Awaitable[T]]) -> T:
+    async def _repaired(
+        self,
+        words: Sequence[str],
+        call: Callable[["Redis"], Awaitable[T]],
+        retries: Retries | None = None,
+    ) -> T:
         """Make a call. If Redis finds a corrupt key, set that aside and repeat the call.
 
         Otherwise one foreign value under a shared key (`ready`, `interrupts`) would stop the whole
         deployment.
         """
+        retries = retries or self._retries
         for _ in range(REPAIRS):
             try:
-                return await self._retries.call(call)
+                return await retries.call(call)
             except ResponseError as error:
                 if found := _CORRUPT.search(str(error)):
                     await self.set_aside(found[1])
@@ -173,7 +184,7 @@ class Connection:
                     await self._set_aside_wrong_types(words)
                 else:
                     raise
-        return await self._retries.call(call)
+        return await retries.call(call)
 
     async def _set_aside_wrong_types(self, words: Iterable[str]) -> None:
         """Set the keys of a failed call aside that have another type, if any still has."""

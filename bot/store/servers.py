@@ -44,6 +44,7 @@ class Server:
             url, tls_verify=tls_verify, connections=connections, timing=timing
         )
         self._limits = CallLimits(connections * CALLS_A_CONNECTION)
+        self._confirmed = CallLimits(connections)  # each has a connection for itself
         self._pipelines = Pipelines(connections)
         self._timing = timing
         self._confirm = confirm
@@ -55,8 +56,11 @@ class Server:
     def connect(self, keys: Keys, admit: Admit | None = None) -> "Connection":
         """The access to some keys. `admit` is awaited before each call."""
         topology = self._topologies.of(keys.name(""))
-        pipelines, timing = self._pipelines, self._timing
-        return Connection(topology, keys, self._limits, pipelines, timing, self._confirm, admit)
+        return Connection(
+            *(topology, keys, self._limits, self._confirmed, self._pipelines, self._timing),
+            self._confirm,
+            admit,
+        )
 
     async def close(self) -> None:
         """Close all connections."""

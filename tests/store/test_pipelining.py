@@ -153,3 +153,19 @@ async def test_a_write_is_confirmed_also_if_its_script_was_unknown(
             client.delete(*client.keys("{new}*"))
     whole = ["deliver", "SET", "WAIT"]
     assert [trip for trip in traffic.trips if "deliver" in trip] == [whole, whole]
+
+
+async def test_confirmed_writes_wait_for_a_connection_before_their_time_begins(
+    store: Store, redis_server: RedisServer
+) -> None:
+    await deliver(store, "1.0")  # loads the script
+    timing, prefix = StoreTiming(call_timeout=0.8, confirmation=0.2), store.keys.prefix
+    stamps = [f"{number}.0" for number in range(2, 7)]
+    async with open_store(
+        redis_server.url, prefix=prefix, confirm="replica", timing=timing, connections=3
+    ) as confirmed:
+        failed = await asyncio.gather(
+            *(confirmed.inbox.deliver(message(ts)) for ts in stamps), return_exceptions=True
+        )
+    assert {str(error) for error in failed} == {"not confirmed by Redis's replica or disk"}
+    assert (await store.inbox.state(thread())).waiting == ("1.0", *stamps)
