@@ -18,8 +18,7 @@ from redis.exceptions import ResponseError
 from bot.store.scripts import RedisCommand
 
 MOST_COMMANDS = 64
-"""Commands that calls may share a round trip with: Redis runs them in a row, and the first caller
-waits for none of them."""
+"""Commands of a shared round trip at most: each caller waits for the replies to all of them."""
 BLOCKING = frozenset({"XREADGROUP", "WAIT", "WAITAOF"})
 """Commands whose reply may take long: they share no round trip."""
 
@@ -73,7 +72,7 @@ class RoundTrip:
             call.trip = self
 
     def when_done(self, callback: Callable[[], None]) -> None:
-        """QueuedCall back at its end."""
+        """Call back at its end."""
         self._task.add_done_callback(lambda _: callback())
 
     def give_up(self) -> None:
@@ -95,12 +94,14 @@ class RoundTrip:
             own = list(islice(replies, len(call.commands)))
             if not call.replies.done():
                 call.replies.set_result(own)
+        self._calls = ()  # they refer to us: only the collector would free them
 
     def _fail(self, error: BaseException) -> None:
         for call in self._calls:
             if isinstance(error, Exception) and not call.replies.done():
                 call.replies.set_exception(error)
             call.replies.cancel()
+        self._calls = ()
 
 
 class Pipeline:

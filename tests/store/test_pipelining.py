@@ -1,6 +1,7 @@
 """Calls that share a round trip to Redis, and what one of them does to the others."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -169,3 +170,15 @@ async def test_confirmed_writes_wait_for_a_connection_before_their_time_begins(
         )
     assert {str(error) for error in failed} == {"not confirmed by Redis's replica or disk"}
     assert (await store.inbox.state(thread())).waiting == ("1.0", *stamps)
+
+
+async def test_a_call_leaves_nothing_to_the_garbage_collector(store: Store) -> None:
+    await store.ping()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            await store.ping()
+        assert gc.collect() < 20
+    finally:
+        gc.enable()
