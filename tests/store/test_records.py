@@ -28,7 +28,7 @@ from bot.store.records import (
 from bot.timing import RecordTiming
 from bot.upkeep.record_keeper import DAY, RecordKeeper
 from tests.redis_server import RedisServer, open_clean_store
-from tests.store.builders import deliver, message, take_one, thread
+from tests.store.builders import conversation, deliver, message, take_one, thread
 
 DOCS = Path(__file__).parents[2] / "docs"
 LONG = "A sentence that a model may write in its answer. " * 100
@@ -64,6 +64,21 @@ async def test_a_corrupt_line_is_left_out(store: Store, line: str) -> None:
         store.keys.record(thread()), line, encode_plain(Record("user", "a", "1"))
     )
     assert [record.text for record in await store.conversations.history(thread())] == ["a"]
+
+
+async def test_a_record_expires_unless_a_conversation_is_begun_from_it(store: Store) -> None:
+    await deliver(store, "1.0")
+    said = [Record("user", "a", "1.0", "U1")]
+    await store.inbox.settle(await take_one(store), records=said)
+    key, tombstone = store.keys.record(thread()), store.keys.conversation(thread())
+    assert await store.redis.ttl(key) == await store.redis.ttl(tombstone) > 0
+
+    await deliver(store, "2.0")
+    claim = await take_one(store)
+    await store.conversations.save(claim, conversation())
+    await store.inbox.settle(claim, records=[Record("user", "b", "2.0", "U1")])
+    assert await store.redis.ttl(key) == await store.redis.ttl(tombstone) == -1
+    assert [record.text for record in await store.conversations.history(thread())] == ["a", "b"]
 
 
 def test_an_evicted_line_keeps_its_author() -> None:

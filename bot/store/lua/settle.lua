@@ -113,6 +113,9 @@ end
 write_sums(sums)
 if not sum.id then
   redis.call('EXPIRE', conversation, tombstone_seconds)
+  if #lines > 0 then
+    redis.call('EXPIRE', record, tombstone_seconds)
+  end
 end
 if #done > 0 then
   redis.call('HDEL', inbox, unpack(done))
