@@ -75,7 +75,7 @@ class DeadLetters:
         await self._connection.execute("HSET", self._keys.dead, letter.id, encode(letter))
 
     async def with_message(self, thread: Thread, ts: str) -> tuple[DeadLetter, ...]:
-        """The letters that hold a message."""
+        """The letters of the last 90 days that hold a message."""
         texts = await self._connection.run("dead_of", thread, text=ts)
         letters = [letter for _, letter in read_each(self._keys.dead, texts, _parse)]
         return tuple(

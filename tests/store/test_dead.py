@@ -87,3 +87,9 @@ async def test_a_deleted_message_leaves_its_dead_letter(store: Store) -> None:
     )
     await store.dead.withdraw(thread(), "2.0")
     assert [letter.thread for letter in await store.dead.list()] == [thread("other")]
+
+
+async def test_no_letter_is_read_for_a_message_of_a_thread_without_one(store: Store) -> None:
+    await store.redis.set(store.keys.dead, "not readable", ex=60)
+    assert await store.dead.with_message(thread(), "1.0") == ()
+    assert await store.redis.get(store.keys.dead) == "not readable"
