@@ -180,6 +180,7 @@ def _decompressed(response: Response, most: int) -> bytes | bytearray:
                 inflated += piece[: most - len(inflated)]
                 if len(inflated) == most:
                     return inflated
+        inflated += inflater.finish()[: most - len(inflated)]
     except zlib.error as error:
         raise httpx2.DecodingError(str(error)) from None
     return inflated
