@@ -55,6 +55,8 @@ SHAPES = {
     "short items": "- a\n",
     "deep items": "- a\n  - b\n    - c\n",
     "numbers": "1. ",
+    "lists of numbers": "1,",
+    "products": "1*",
     "rows": "| a | b |\n",
     "pipes": "|",
     "link openers": "[",

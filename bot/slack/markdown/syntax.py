@@ -53,9 +53,11 @@ SPECIAL = re.compile(
 """The next token of a paragraph; its `lastgroup` names a `TokenKind` of `inline`."""
 
 _OPERAND = r"(?:[0-9][0-9.,]*|[A-Za-z](?![A-Za-z0-9_]))"
-PRODUCT = re.compile(rf"(?<![\w*\\]){_OPERAND}(?:\*{_OPERAND})+(?!\w)")
+_FIRST = rf"(?<![\w*\\])(?<![0-9.,][.,]){_OPERAND}"
+"""Not within a list of numbers, 1,2,3: each would be read from there to the end of the list."""
+PRODUCT = re.compile(rf"{_FIRST}(?:\*{_OPERAND})+(?!\w)")
 """Numbers and variables with `*` between them, which would be the marks of emphasis: 2*3*4."""
-OPEN_PRODUCT = rf"(?<![\w*\\]){_OPERAND}(?:\*(?:{_OPERAND})?)+"
+OPEN_PRODUCT = rf"{_FIRST}(?:\*(?:{_OPERAND})?)+"
 """A product that may go on."""
 
 _MATH = re.compile(r"\\[a-z]|[\^{}]|(?<![a-z])[a-z]_\w", re.IGNORECASE)
