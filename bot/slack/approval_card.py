@@ -102,6 +102,12 @@ def render_card(
     return [heading, *_subject(approval), *notes, *end]
 
 
+def offered(approval: Approval) -> frozenset[str]:
+    """The `action_id`s of the buttons of the open card."""
+    buttons = _buttons(Press("", approval.id, approval.shown), approval)
+    return frozenset(each["action_id"] for each in buttons["elements"])
+
+
 def fallback(approval: Approval, decision: Decision | None = None) -> str:
     """The card as one line, for notifications, without effective markup."""
     what = outcome(decision) if decision else f"{_ICONS[approval.kind]} {_question(approval)}"

@@ -2,8 +2,10 @@
 continues."""
 
 import asyncio
-from copy import copy
+from collections.abc import Callable
+from copy import copy, deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -380,6 +382,52 @@ async def test_a_copy_of_the_card_elsewhere_decides_nothing(
         assert effects(counts) == []
         await alice.clicks("#general", asked.ts, card.ALLOW)
         assert (await answers(world, root))[0] == "Written."
+    assert effects(counts) == ["write"]
+
+
+FORGERIES: dict[str, Callable[[Any], object]] = {
+    "the button of a form": lambda body: body["actions"][0].update(action_id=card.DECLINE),
+    "the button of an address": lambda body: body["actions"][0].update(action_id=card.DONE),
+    "a value that is none": lambda body: body["actions"][0].update(value="[1]"),
+    "another call": lambda body: body["actions"][0].update(
+        value=body["actions"][0]["value"].replace("0.0.0", "0.0.1")
+    ),
+    "another person": lambda body: body["user"].update(id="U0OTHER"),
+    "another workspace": lambda body: body["team"].update(id="T0OTHER"),
+    "another channel": lambda body: body["channel"].update(id="C0OTHER"),
+    "a container elsewhere": lambda body: body["container"].update(channel_id="C0OTHER"),
+    "another message": lambda body: body["message"].update(ts="1.000001"),
+    "a container of another message": lambda body: body["container"].update(message_ts="1.000001"),
+    "another thread": lambda body: body["container"].update(thread_ts="1.000001"),
+    "an attachment": lambda body: body["container"].update(type="message_attachment"),
+    "an unfurled link": lambda body: body["container"].update(is_app_unfurl=True),
+    "a private message": lambda body: body["container"].update(is_ephemeral=True),
+}
+
+
+async def test_a_click_that_differs_in_any_part_decides_nothing(
+    open_tools: OpenTools, counts: Path
+) -> None:
+    async with open_tools(socket_mode=False) as world:
+        world.fake.answer = [WRITE, "Written."]
+        root, asked = await ask(world)
+        alice, bob = world.slack.user("alice"), world.slack.user("bob")
+        click = deepcopy((await bob.clicks("#general", asked.ts, card.ALLOW)).payload)
+        click["user"] |= {"id": alice.id, "username": "alice", "name": "alice"}
+        press = Press.parse(click["actions"][0]["value"])
+        assert press is not None
+        send, decided = world.slack.deliveries_to_app.send_interaction, []
+        for name, forge in FORGERIES.items():
+            body = deepcopy(click)
+            forge(body)
+            await send("interactive", name, body)
+            found = await world.bot.store.approvals.find(
+                world.key("#general", root), press.turn_id, press.id
+            )
+            decided += [] if found and found.decision is None else [name]
+        assert decided == []
+        await send("interactive", "as it is", click)
+        assert await answers(world, root) == ["Written."]
     assert effects(counts) == ["write"]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -113,6 +114,23 @@ async def test_a_form_is_answered_after_the_bot_and_the_server_were_replaced(
         assert len(cards(world, root)) == 1
         await opened.__aexit__(None, None, None)
     assert len(ordered(orders)) == 1
+
+
+async def test_buttons_of_other_cards_do_not_answer_a_form(
+    open_shop: OpenTools, orders: Path
+) -> None:
+    async with open_shop() as world:
+        world.fake.answer = [ORDER, "Ordered."]
+        root, asked = await ask(world, "@bot order tea")
+        alice = world.slack.user("alice")
+        click = deepcopy((await alice.clicks("#general", asked.ts, card.ANSWER)).payload)
+        for action_id in (card.ALLOW, card.ALLOW_IN_THREAD, card.DONE):
+            click["actions"][0]["action_id"] = action_id
+            await world.slack.deliveries_to_app.send_interaction("interactive", action_id, click)
+        assert is_open(cards(world, root)[0])
+        assert await fill_in(world) == {}
+        assert await answers(world, root) == ["Ordered."]
+    assert ordered(orders) == ["tea 3 large True Ada"]
 
 
 async def test_a_form_submitted_twice_is_answered_once(open_shop: OpenTools, orders: Path) -> None:

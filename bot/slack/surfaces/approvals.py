@@ -93,7 +93,7 @@ class ApprovalButtons:
     ) -> None:
         """Handle Deny: ask for an optional reason first."""
         about = parse_about(action, body, context)
-        if about and await self._pending(about, body["user"]):
+        if about and await self._pending(about, body["user"], card.DENY):
             await self._open(body, card.deny_modal(encode(about)))
         await ack()
 
@@ -104,7 +104,7 @@ class ApprovalButtons:
         about = read_about(view, context)
         reason = view["state"]["values"]["reason"]["reason"].get("value") or ""
         decision = Decision("denied", reason=reason[: card.REASON_LENGTH].strip())
-        await self._decide(about, body["user"], decision)
+        await self._decide(about, body["user"], decision, card.DENY)
         await ack()
 
     async def show_all(
@@ -137,7 +137,7 @@ class ApprovalButtons:
     ) -> None:
         """Open the form of a tool's question."""
         about = parse_about(action, body, context)
-        pending = await self._pending(about, body["user"]) if about else None
+        pending = await self._pending(about, body["user"], card.ANSWER) if about else None
         if about and pending and (view := card.form_modal(pending.approval, encode(about))):
             await self._open(body, view)
         await ack()
@@ -148,7 +148,7 @@ class ApprovalButtons:
         """Handle the submission of the form: store it if valid, else show it again with its
         errors."""
         about = read_about(view, context)
-        pending = await self._pending(about, body["user"])
+        pending = await self._pending(about, body["user"], card.ANSWER)
         if pending is None:
             await ack()
             return
@@ -158,7 +158,7 @@ class ApprovalButtons:
             await ack(response_action="errors", errors=problems)
             return
         decision = Decision("run", content=json.dumps(content))
-        await self._decide(about, body["user"], decision)
+        await self._decide(about, body["user"], decision, card.ANSWER)
         await ack()
 
     async def visited(
@@ -186,12 +186,12 @@ class ApprovalButtons:
         decision: Decision,
     ) -> None:
         if about := parse_about(action, body, context):
-            await self._decide(about, body["user"], decision)
+            await self._decide(about, body["user"], decision, action["action_id"])
         await ack()
 
-    async def _decide(self, about: About, user: Payload, decision: Decision) -> None:
+    async def _decide(self, about: About, user: Payload, decision: Decision, button: str) -> None:
         """Store a decision of a person who may decide, and say so if it changes nothing."""
-        pending = await self._pending(about, user)
+        pending = await self._pending(about, user, button)
         if pending is None:
             return
         thread, press = about.thread, about.press
@@ -214,12 +214,16 @@ class ApprovalButtons:
         elif outcome != "decided":
             await self._explain(about, user, TOO_LATE[outcome])
 
-    async def _pending(self, about: About, user: Payload) -> Pending | None:
-        """The approval if this person may decide it; otherwise they get an explanation."""
+    async def _pending(self, about: About, user: Payload, button: str) -> Pending | None:
+        """The approval if this person may decide it with this button (its `action_id`); otherwise
+        they get an explanation."""
         thread, press = about.thread, about.press
         pending = await self._store.approvals.find(thread, press.turn_id, press.id)
         if pending is None or (pending.card and pending.card != about.card):
             await self._explain(about, user, texts.GONE)
+            return None
+        if button not in card.offered(pending.approval):
+            await self._explain(about, user, texts.CHANGED)
             return None
         refused = await self._rights.decision_refusal(
             thread,
@@ -266,11 +270,27 @@ class ApprovalButtons:
 
 
 def parse_about(action: Payload, body: Payload, context: AsyncBoltContext) -> About | None:
-    """The data of a click: the thread is that of the message, whatever the button contains."""
+    """The data of a click: the thread is that of the message, whatever the button contains.
+
+    None for a button of another message or in a message of another kind.
+    """
     press = Press.parse(action.get("value"))
-    if press is None:
+    if press is None or not _is_of_one_message(body):
         return None
     return About(thread_of(body, context).key, body["container"]["message_ts"], press)
+
+
+def _is_of_one_message(body: Payload) -> bool:
+    """Whether all parts of a click name the same message, and it is one in a channel."""
+    container, channel, message = body["container"], body.get("channel"), body.get("message")
+    channel_id = channel.get("id") if isinstance(channel, Mapping) else channel
+    ts = message.get("ts") if isinstance(message, Mapping) else None
+    return (
+        container.get("type") in (None, "message")
+        and not (container.get("is_ephemeral") or container.get("is_app_unfurl"))
+        and channel_id in (None, container["channel_id"])
+        and ts in (None, container["message_ts"])
+    )
 
 
 def read_about(view: Payload, context: AsyncBoltContext) -> About:
