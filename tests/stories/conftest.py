@@ -18,7 +18,10 @@ ENGINES = ("responses", "assistants", "echo")
 
 @pytest.fixture
 def redis_url(redis_server: RedisServer) -> Iterator[str]:
-    """Where the server is. Keys that a story leaves there expire, unless their family need not."""
+    """Where the server is, without what other tests have left there. Keys that a story leaves
+    expire, unless their family need not."""
+    with redis_server.client() as client:
+        client.flushall()
     yield redis_server.url
     with redis_server.client() as client:
         wrong = keys_without_expiry(client)
