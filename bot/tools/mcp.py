@@ -15,6 +15,7 @@ from typing import Any
 import httpx2
 from mcp import Client, MCPError
 from mcp_types import (
+    CONNECTION_CLOSED,
     CallToolRequest,
     CallToolRequestParams,
     CallToolResult,
@@ -163,7 +164,7 @@ class McpServer:
                 return await self._call(tool, arguments, answers, again=True)
             if self._is_refused and reply.status in (0, httpx2.codes.UNAUTHORIZED):
                 return NOT_CONNECTED
-            if is_lost(error, reply):
+            if is_lost(error, reply) or error.code == CONNECTION_CLOSED:
                 await connection.retire()
             return self._results.failed(error, reply)
         except ValidationError:

@@ -1,6 +1,7 @@
 """What a call of an MCP server has led to, as a `ToolResult` for the model."""
 
 import json
+import re
 
 import httpx2
 from mcp import MCPError
@@ -17,6 +18,8 @@ from bot.tools.http import HttpReply
 from bot.tools.output import cut, render_content
 from bot.tools.scrubbing import Scrub
 from bot.tools.tool import ToolResult
+
+_SESSION = re.compile(r"\bsession|initiali[sz]ed", re.IGNORECASE)
 
 LARGEST_REQUEST = 200_000
 """Characters of a tool's questions to a person, with its state."""
@@ -91,6 +94,10 @@ def is_lost(error: MCPError, reply: HttpReply) -> bool:
 def has_lost_session(error: MCPError, reply: HttpReply) -> bool:
     """Whether the server does not know our session any more, for example since it was started
     again: the call was not made, and is made in a new one. Servers that follow the protocol say
-    404; others 400 with the code of a closed connection."""
+    404; others 400 with the code of a closed connection, which is also that of other errors."""
     is_bad = reply.status == httpx2.codes.BAD_REQUEST and error.code == CONNECTION_CLOSED
-    return is_bad or reply.status == httpx2.codes.NOT_FOUND
+    return reply.status == httpx2.codes.NOT_FOUND or (is_bad and _names_session(error))
+
+
+def _names_session(error: MCPError) -> bool:
+    return bool(_SESSION.search(error.message))

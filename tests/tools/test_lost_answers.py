@@ -96,9 +96,8 @@ async def test_a_server_that_was_started_again_gets_the_call_in_a_new_session(
         await tool_of(toolbox, "s__a")
         server.restart()
         if code:
-            body = json.dumps(
-                {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": ""}}
-            )
+            error = {"code": code, "message": "Bad Request: No valid session ID provided"}
+            body = json.dumps({"jsonrpc": "2.0", "id": None, "error": error})
             status = 400 if code == -32000 else 404
             server.unknown_session = web.json_response(text=body, status=status)
         result = await call(toolbox, "s__a")
@@ -134,6 +133,21 @@ async def test_only_an_answer_of_the_server_itself_is_a_refusal(
         assert (result.outcome, result.is_error) == (outcome, True)
         assert ("refused" in result.text) == (outcome == "done")
         assert (await toolbox.call(tool, {}, CALLER)).outcome == "done"
+
+
+async def test_a_call_that_failed_with_the_code_of_a_closed_connection_is_not_repeated() -> None:
+    """The code is that of any error of a server, and the call may have had an effect."""
+    server = Sessions()
+    async with connected(server) as toolbox:
+        tool = await tool_of(toolbox, "s__a")
+        error = {"code": -32000, "message": "the disk is full"}
+        body = {"jsonrpc": "2.0", "id": None, "error": error}
+        server.answers.append(web.json_response(body, status=400))
+        result = await toolbox.call(tool, {}, CALLER)
+        assert (result.is_error, server.made) == (True, 1)
+        assert "the disk is full" in result.text
+        assert (await toolbox.call(tool, {}, CALLER)).outcome == "done"
+        assert server.begun == 2, "in a new session: perhaps the old one is gone"
 
 
 async def test_a_call_without_an_answer_does_not_end_the_calls_of_others() -> None:
