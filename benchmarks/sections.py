@@ -243,6 +243,7 @@ SECTIONS: Sequence[Section] = (
         "that grows by 300 characters at each step.",
         layout,
         8,
+        only_ours=True,
     ),
     Section(
         "By the conversations in Redis",
