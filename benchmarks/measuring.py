@@ -48,10 +48,11 @@ async def measure(
         for number, checkout in enumerate(checkouts):
             figures: Figures = {}
             try:
-                async with asyncio.timeout(seconds):
+                async with asyncio.timeout(seconds) as limit:
                     await section.measure(checkout, figures)
             except TimeoutError:
-                failures.append(f"not finished after {seconds:g} s")
+                late = f"not finished after {seconds:g} s"
+                failures.append(late if limit.expired() else "a step did not end in its time")
             except Exception as error:
                 failures.append(f"{type(error).__name__}: {error}"[:200])
             found[number].append(figures)
