@@ -81,8 +81,10 @@ def answer(prompt: Prompt) -> str:
 
 
 @pytest.fixture(params=NAMES)
-def recording(request: pytest.FixtureRequest, redis_server: RedisServer) -> Recording:
-    """A recording, written into Redis."""
+def recording(
+    request: pytest.FixtureRequest, redis_server: RedisServer, redis_url: str
+) -> Recording:
+    """A recording, written into the empty Redis at `redis_url`."""
     recording = load_recording(request.param, f"story-{uuid4().hex[:8]}")
     with redis_server.client() as client:
         recording.fill_redis(client)
