@@ -1,7 +1,7 @@
 """The SDK's client over aiohttp: its errors when a server violates HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -10,10 +10,9 @@ from openai import AsyncOpenAI
 from bot.engines.client import open_client
 from bot.engines.errors import vendor_errors
 from bot.errors import Retry
-from bot.settings import Settings
 from bot.timing import EngineTiming
+from tests.engines.raw_server import Handler, open_raw_server, settings_for
 
-Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 LARGE = "x" * 20_000_000
 """More than the socket buffers between two processes hold."""
 
@@ -23,20 +22,11 @@ async def open_server(
     handler: Handler, timing: EngineTiming = EngineTiming()
 ) -> AsyncIterator[AsyncOpenAI]:
     """A client of a server that does with each connection as `handler` does."""
-    server = await asyncio.start_server(handler, "127.0.0.1")
-    host, port = server.sockets[0].getsockname()
-    settings = Settings(
-        _env_file=None,
-        slack_bot_token="xoxb-test",
-        slack_app_token="xapp-test",
-        openai_api_key="sk-test",
-        openai_base_url=f"http://{host}:{port}/v1",
-    )
-    try:
-        async with open_client(settings, timing) as client:
-            yield client
-    finally:
-        server.close()
+    async with (
+        open_raw_server(handler) as url,
+        open_client(settings_for(url), timing) as client,
+    ):
+        yield client
 
 
 async def send(client: AsyncOpenAI, text: str, timeout: float = 60) -> None:

@@ -1,12 +1,11 @@
 """Responses as other servers and proxies write them, byte by byte."""
 
-import asyncio
 import gzip
 import json
 import time
 import zlib
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from email.utils import formatdate
 from typing import Any
 
@@ -23,6 +22,7 @@ from bot.errors import BotError, DependencyDown, RateLimited, RunFailed
 from bot.models import Update
 from bot.settings import Settings
 from tests.engines.engines import FAST, OPTIONS, begin, last_update, said
+from tests.engines.raw_server import open_raw_server, replying, settings_for
 
 JSON = "Content-Type: application/json"
 EVENTS = "Content-Type: text/event-stream"
@@ -117,29 +117,8 @@ ANSWERS = {
 @asynccontextmanager
 async def answering(content: bytes, protocol: str = "chat") -> AsyncIterator[Settings]:
     """The settings for a server that answers everything with these bytes."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(content)
-            await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1")
-    host, port = server.sockets[0].getsockname()
-    try:
-        yield Settings(
-            _env_file=None,
-            slack_bot_token="xoxb-1",
-            slack_app_token="xapp-1",
-            openai_api_key="sk-1",
-            openai_base_url=f"http://{host}:{port}/v1",
-            openai_model="tiny",
-            bot_protocol=protocol,
-            bot_run_deadline=30,
-        )
-    finally:
-        server.close()
+    async with open_raw_server(replying(lambda head: content)) as url:
+        yield settings_for(url, openai_model="tiny", bot_protocol=protocol, bot_run_deadline=30)
 
 
 async def the_answer(content: bytes, protocol: str = "chat") -> Update:

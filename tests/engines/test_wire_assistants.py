@@ -1,9 +1,8 @@
 """Responses of servers of the Assistants protocol, byte by byte."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from bot.errors import RunFailed
 from bot.models import Update
 from bot.settings import Settings
 from tests.engines.engines import FAST, OPTIONS, known_as, last_update, said
+from tests.engines.raw_server import open_raw_server, replying, settings_for
 
 RUN = {"id": "run_1", "status": "queued"}
 MESSAGE = {"id": "msg_2", "role": "assistant", "run_id": "run_1", "content": "Hello world"}
@@ -27,32 +27,17 @@ async def answering(
     """The settings for a server with these JSON answers by the last part of the path; 400 for
     others. `asked` collects these parts."""
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            head = await reader.readuntil(b"\r\n\r\n")
-            part = head.split(b" ")[1].partition(b"?")[0].rpartition(b"/")[2].decode()
-            if asked is not None:
-                asked.append(part)
-            status = "200 OK" if part in answers else "400 X"
-            body = json.dumps(answers.get(part, {}))
-            lines = f"HTTP/1.1 {status}", "Connection: close", "Content-Type: application/json"
-            writer.write("\r\n".join([*lines, "", body]).encode())
-            await writer.drain()
-        writer.close()
+    def reply(head: bytes) -> bytes:
+        part = head.split(b" ")[1].partition(b"?")[0].rpartition(b"/")[2].decode()
+        if asked is not None:
+            asked.append(part)
+        status = "200 OK" if part in answers else "400 X"
+        body = json.dumps(answers.get(part, {}))
+        lines = f"HTTP/1.1 {status}", "Connection: close", "Content-Type: application/json"
+        return "\r\n".join([*lines, "", body]).encode()
 
-    server = await asyncio.start_server(serve, "127.0.0.1")
-    host, port = server.sockets[0].getsockname()
-    try:
-        yield Settings(
-            _env_file=None,
-            slack_bot_token="xoxb-1",
-            slack_app_token="xapp-1",
-            openai_api_key="sk-1",
-            openai_assistant_id="asst_1",
-            openai_base_url=f"http://{host}:{port}/v1",
-        )
-    finally:
-        server.close()
+    async with open_raw_server(replying(reply)) as url:
+        yield settings_for(url, openai_assistant_id="asst_1")
 
 
 async def the_answer(

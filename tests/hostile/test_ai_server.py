@@ -30,6 +30,7 @@ from tests.engines.engines import (
     open_responses_on,
     said,
 )
+from tests.engines.raw_server import open_raw_server
 from tests.fakes.openai import FakeOpenAI, open_fake_openai
 from tests.world import network_engine, open_world
 
@@ -133,12 +134,10 @@ async def open_liar(reply: Reply) -> AsyncIterator[str]:
             await reply(writer)
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1")
-    host, port = server.sockets[0].getsockname()
     try:
-        yield f"http://{host}:{port}/v1"
+        async with open_raw_server(serve) as url:
+            yield url
     finally:
-        server.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
