@@ -34,6 +34,12 @@ def message_in(team: str, ts: str = "1.0") -> Message:
     return Message(Thread(team, "C1", "1.0"), ts, "U1", f"of {team}", event_id=f"Ev{team}{ts}")
 
 
+async def deliver_to_all(shards: Shards, ts: str = "1.0") -> None:
+    """A message in each workspace."""
+    for team in TEAMS:
+        await shards.of(team).inbox.deliver(message_in(team, ts))
+
+
 async def answered(store: Store) -> dict[str, list[str]]:
     """The texts that a worker of a shard takes, by workspace."""
     entries = await store.inbox.read_ready("anna", 100, 0)
@@ -65,8 +71,7 @@ async def fill(shards: Shards) -> None:
         await store.workspaces.save(team, WorkspaceSettings(model=team), user_id="U1", after=0)
         await store.workspaces.save_ai_key(team, f"sk-{team}")
         await store.flags.note(f"workspace_seen:{team}", "1", 3600)
-    for team in TEAMS:
-        await shards.of(team).inbox.deliver(message_in(team, "2.0"))
+    await deliver_to_all(shards, "2.0")
 
 
 def line_of(team: str) -> AuditLine:

@@ -16,7 +16,7 @@ from bot.store.backup_file import UnusableBackup
 from bot.store.shards import Shards, open_shards
 from bot.store.usage import day_of
 from tests.redis_server import RedisServer
-from tests.store.many_shards import TEAMS, answered, fill, message_in, settings
+from tests.store.many_shards import TEAMS, answered, deliver_to_all, fill, message_in, settings
 
 
 async def facts(shards: Shards, team: str) -> dict[str, Any]:
@@ -73,8 +73,7 @@ async def test_a_backup_with_corrupt_keys_is_restored_into_another_number_of_sha
 ) -> None:
     old, new = settings(urls, 6), settings(urls, 4, bot_redis_prefix="new")
     async with open_shards(old) as shards:
-        for team in TEAMS:
-            await shards.of(team).inbox.deliver(message_in(team))
+        await deliver_to_all(shards)
     with servers[0].client() as client:
         client.set("{bot:0}:conversation:no thread", "foreign")
         client.set("{bot:0}:idle", "foreign")

@@ -20,13 +20,12 @@ from bot.store.shards import SLOTS, ShardGroup, Shards, open_shards, shard_of
 from bot.timing import Timing, WorkerTiming
 from tests.redis_server import RedisServer
 from tests.redis_topologies import RedisCluster
-from tests.store.many_shards import TEAMS, message_in, opened, settings
+from tests.store.many_shards import TEAMS, deliver_to_all, message_in, opened, settings
 
 
 async def test_another_number_of_shards_is_refused(urls: str) -> None:
     async with opened(urls, 6) as shards:
-        for team in TEAMS:
-            await shards.of(team).inbox.deliver(message_in(team))
+        await deliver_to_all(shards)
     for number in (3, 64):
         async with opened(urls, number) as shards:
             with pytest.raises(ConfigError, match=rf"BOT_SHARDS: is {number}, .* set it to 6"):
@@ -56,8 +55,7 @@ async def test_another_order_of_the_servers_is_refused(
     urls: str, servers: list[RedisServer]
 ) -> None:
     async with opened(urls, 6) as shards:
-        for team in TEAMS:
-            await shards.of(team).inbox.deliver(message_in(team))
+        await deliver_to_all(shards)
     first, second, third = (server.url for server in servers)
     for order in (f"{second} {first} {third}", f"{first} {second}", f"{first} {third} {second}"):
         async with opened(order, 6) as shards:
@@ -85,8 +83,7 @@ async def test_a_server_that_was_down_is_checked_before_its_first_use(
     urls: str, servers: list[RedisServer]
 ) -> None:
     async with opened(urls, 6) as shards:
-        for team in TEAMS:
-            await shards.of(team).inbox.deliver(message_in(team))
+        await deliver_to_all(shards)
     servers[0].kill()
     try:
         async with opened(servers[0].url, 6) as shards:

@@ -18,7 +18,7 @@ from bot.worker.active import ActiveThread, ActiveThreads
 from bot.worker.load import Load
 from tests.redis_server import PATIENT, RedisServer
 from tests.redis_topologies import RedisCluster
-from tests.store.many_shards import TEAMS, answered, message_in, opened, settings
+from tests.store.many_shards import TEAMS, answered, deliver_to_all, message_in, opened, settings
 
 
 def test_a_workspace_never_changes_its_shard() -> None:
@@ -39,8 +39,7 @@ async def test_workspaces_with_the_same_ids_do_not_meet(urls: str) -> None:
 
 async def test_the_keys_of_a_shard_are_on_its_server(urls: str, servers: list[RedisServer]) -> None:
     async with opened(urls, 5) as shards:
-        for team in TEAMS:
-            await shards.of(team).inbox.deliver(message_in(team))
+        await deliver_to_all(shards)
     for at, server in enumerate(servers):
         with server.client() as client:
             tags = {key.partition("}")[0] for key in client.scan_iter(count=1000)}
@@ -58,8 +57,7 @@ async def test_a_server_that_is_down_stops_its_own_shards_only(
     urls: str, servers: list[RedisServer]
 ) -> None:
     async with opened(urls, 6) as shards:
-        for team in TEAMS:
-            await shards.of(team).inbox.deliver(message_in(team))
+        await deliver_to_all(shards)
         servers[1].kill()
         try:
             assert await shards.down() == [1, 4]
@@ -76,8 +74,7 @@ async def test_a_server_that_is_down_stops_its_own_shards_only(
         finally:
             servers[1].start()
         assert await shards.down() == []
-        for team in TEAMS:  # Slack delivers again what was not acknowledged
-            await shards.of(team).inbox.deliver(message_in(team, "2.0"))
+        await deliver_to_all(shards, "2.0")  # Slack delivers again what was not acknowledged
         found = [await answered(store) for store in shards]
         texts = {team: len(each) for shard in found for team, each in shard.items()}
         assert texts == dict.fromkeys(TEAMS, 2)
@@ -122,8 +119,7 @@ async def test_calls_that_wait_for_a_server_that_hangs_fail_together(
 async def test_shards_spread_over_a_cluster(redis_cluster: RedisCluster) -> None:
     prefix = "spread"
     async with opened(redis_cluster.url, 8, bot_redis_prefix=prefix) as shards:
-        for team in TEAMS:
-            await shards.of(team).inbox.deliver(message_in(team))
+        await deliver_to_all(shards)
         nodes = {redis_cluster.owner(store.keys.ready).port for store in shards}
         ports = {store.redis.connection_pool.connection_kwargs["port"] for store in shards}
         assert ports == nodes
