@@ -81,6 +81,16 @@ async def test_a_record_expires_unless_a_conversation_is_begun_from_it(store: St
     assert [record.text for record in await store.conversations.history(thread())] == ["a", "b"]
 
 
+async def test_a_person_is_removed_from_a_record_that_expires(store: Store) -> None:
+    said = [Record("user", "a", "1.0", "U1"), Record("user", "b", "1.1", "U2")]
+    await deliver(store, "1.0")
+    await store.inbox.settle(await take_one(store), records=said)
+    await deliver(store, "2.0")
+    await store.conversations.forget_person(await take_one(store), "U1")
+    assert await store.conversations.history(thread()) == said[1:]
+    assert await store.redis.ttl(store.keys.record(thread())) > 0
+
+
 def test_an_evicted_line_keeps_its_author() -> None:
     record = decode_line(encode_evicted(Record("user", LONG, "1.5", "U1")))
     assert record == Record("user", "", "1.5", "U1", evicted=True)

@@ -302,6 +302,27 @@ async def test_thousands_of_conversations_are_restored(store: Store) -> None:
         assert found is not None
 
 
+@pytest.mark.parametrize("way", ["begun", "written back"])
+async def test_a_conversation_that_comes_back_keeps_the_record_of_its_tombstone(
+    store: Store, way: str
+) -> None:
+    turn = await turn_with_conversation(store)
+    await store.redelivery.look()
+    key, record = store.keys.conversation(thread()), store.keys.record(thread())
+    await store.redis.delete(key)
+    await store.redis.hset(key, "used_at", "1.0")
+    await store.redis.rpush(record, "{}")
+    for expiring in (key, record):
+        await store.redis.expire(expiring, 60)
+    if way == "begun":
+        await store.redis.hset(store.keys.pulse, "restored_at", f"{await store.now():.6f}")
+        await store.redelivery.redeliver()
+    else:
+        assert await store.workers.reinstate(turn)
+    assert await store.conversations.find(thread()) == conversation()
+    assert await store.redis.ttl(key) == await store.redis.ttl(record) == -1
+
+
 async def test_corrupt_beginnings_are_skipped(store: Store) -> None:
     begun = store.keys.begun
     await store.redis.xadd(begun, {"thread": "?"})

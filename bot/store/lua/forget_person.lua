@@ -46,6 +46,7 @@ redis.call('ZREM', recent, place)
 
 local old = redis.call('HMGET', conversation, 'engine', 'id', 'user_id')
 if not old[2] then
+  redis.call('EXPIRE', record, tombstone_seconds)  -- no index has a thread without a conversation
   return redis.status_reply('OK')
 end
 if old[2] ~= '' then

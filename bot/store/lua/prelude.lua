@@ -23,6 +23,13 @@ local function ignore_memory_limit(key)
   redis.call('PERSIST', key)
 end
 
+-- Keep a conversation that a tombstone let expire, and its record. First, as in `ignore_memory_limit`.
+local function revive(conversation, record)
+  if redis.call('PERSIST', conversation) == 1 then
+    redis.call('PERSIST', record)
+  end
+end
+
 -- Make the first write of a script, even if memory is full. Mostly it is not, and this is one command.
 local function write(...)
   local reply = redis.pcall(...)

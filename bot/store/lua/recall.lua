@@ -1,7 +1,7 @@
 -- Give a thread the conversation back that it began after the state that Redis came back with. A thread
 -- whose conversation was used, ended or forgotten since then keeps what it has, and so does one whose next
 -- turn was taken meanwhile: the other conversation becomes an orphan.
--- KEYS thread, turn, conversation, idle, recent, orphans, pulse
+-- KEYS thread, turn, conversation, idle, recent, orphans, record, pulse
 -- ARGV name, place, used_at, orphan, fields...
 -- `orphan` names the conversation; `fields` are its fields and values.
 -- Returns whether the thread lacked it.
@@ -21,7 +21,7 @@ if used >= tonumber(used_at) or is_taken_meanwhile() then
   end
   return 0
 end
-ignore_memory_limit(conversation)
+revive(conversation, record)
 redis.call('ZADD', idle, used_at, name)
 redis.call('ZADD', recent, used_at, place)
 redis.call('ZREM', orphans, orphan)

@@ -1,7 +1,7 @@
 -- Write back what a worker knows of a turn that it is working on, after Redis came back with an older
 -- state. If that state lacks the claim, the turn becomes ready to be resumed. A turn that has ended in that
 -- state stays as it is: only the reply to its worker was lost.
--- KEYS thread, inbox, turn, ready, later, interrupts, conversation, idle, orphans, seen...
+-- KEYS thread, inbox, turn, ready, later, interrupts, conversation, idle, orphans, record, seen...
 -- ARGV claim, name, id, taken_at, attempts, crashes, seen_seconds, stamps, texts,
 --   conversation_fields, fields...
 -- `stamps` (the ts of the messages), `texts` (the messages) and `conversation_fields` (fields and values,
@@ -46,7 +46,7 @@ if #known > 0 then
   end
   local old = redis.call('HMGET', conversation, 'engine', 'id')
   if not old[2] or (old[2] ~= '' and old[2] ~= own.id) then
-    redis.call('PERSIST', conversation)
+    revive(conversation, record)
     local used_at = string.format('%.6f', now())
     redis.call('ZADD', idle, used_at, name)
     redis.call('ZREM', orphans, own.engine .. '|' .. own.id)

@@ -14,10 +14,7 @@ if not holds(thread, claim) then
   end
   return SUPERSEDED
 end
--- First, as in `ignore_memory_limit`.
-if redis.call('PERSIST', conversation) == 1 then  -- a tombstone let it expire, and its record
-  redis.call('PERSIST', record)
-end
+revive(conversation, record)
 -- What may stop at a corrupt key comes before the conversation, which says what the old one was.
 redis.call('XADD', begun, 'MAXLEN', '~', most_begun, '*', 'thread', name, 'used_at', used_at,
   'fields', cjson.encode(fields))
