@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bot.engines import Engine
 from bot.errors import BotError, Retry, StoreUnavailable, Superseded
@@ -81,10 +81,7 @@ async def forget_dead_letters(store: Store, team_id: str, user_id: str) -> None:
         others = tuple(m for m in letter.messages if m.user_id != user_id)
         if letter.thread.team_id != team_id or len(others) == len(letter.messages):
             continue
-        if others:
-            await store.dead.save(replace(letter, messages=others))
-        else:
-            await store.dead.drop(letter.id)
+        await store.dead.keep_only(letter, others)
 
 
 async def _delete_all(store: Store, engine: Engine, gone: Sequence[Conversation]) -> list[Orphan]:

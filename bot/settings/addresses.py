@@ -133,11 +133,12 @@ def parse_address(url: str) -> Address:
         sentinel_username=options.get("sentinel_username") or None,
         sentinel_password=options.get("sentinel_password") or None,
         sentinel_tls=_switch(options.get("sentinel_tls"), tls) if kind == "sentinel" else tls,
-        secrets=_both_forms(password, *re.findall(r"sentinel_password=([^&]*)", query)),
+        secrets=both_forms(password, *re.findall(r"sentinel_password=([^&]*)", query)),
     )
 
 
-def _both_forms(*passwords: str | None) -> tuple[str, ...]:
+def both_forms(*passwords: str | None) -> tuple[str, ...]:
+    """Passwords of addresses, each as the address writes it and as it is."""
     forms = [form for each in passwords if each for form in (each, unquote(each))]
     return tuple(dict.fromkeys(forms))
 
@@ -160,7 +161,7 @@ def _server(url: str, *, tls: bool) -> Address:
         )
     hosts = ((host, port or PORTS["server"]),) if host else ()
     queried = re.findall(r"[?&]password=([^&]*)", url)
-    return Address("server", tls, hosts, url, secrets=_both_forms(parts.password, *queried))
+    return Address("server", tls, hosts, url, secrets=both_forms(parts.password, *queried))
 
 
 def _names(kind: AddressKind, path: str) -> tuple[str, int]:

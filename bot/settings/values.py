@@ -3,10 +3,12 @@
 import re
 import unicodedata
 from typing import Annotated
-from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
+
+from bot.settings.addresses import both_forms
 
 ENGINES = {
     "responses": "bot.engines.router:open_responses",
@@ -52,10 +54,9 @@ def without_password(url: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
-def passwords_of(url: str) -> list[str]:
-    """The password in an address, as it is and as the address writes it."""
-    password = urlsplit(url).password
-    return [password, unquote(password)] if password else []
+def passwords_of(url: str) -> tuple[str, ...]:
+    """The password in an address, as the address writes it and as it is."""
+    return both_forms(urlsplit(url).password)
 
 
 def _at_most(most: float) -> AfterValidator:

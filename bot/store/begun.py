@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot.models import Thread
-from bot.store.claims import pairs, parse_conversation
+from bot.store.claims import StreamEntry, pairs, parse_conversation
 from bot.store.connection import Connection
 from bot.store.corrupt import read_each
 from bot.store.keys import Keys
@@ -65,7 +65,7 @@ class Begun:
         """The command that reads those begun since the last reply."""
         return ("XRANGE", self._keys.begun, self._newest, "+", "COUNT", AT_ONCE)
 
-    def read(self, reply: Sequence[tuple[str, dict[str, str]]] | None) -> None:
+    def read(self, reply: Sequence[StreamEntry] | None) -> None:
         """Remember what the reply to `command` contains."""
         for _, row in read_each(self._keys.begun, reply or (), _row):
             self._known.add(row, OVERHEAD + sys.getsizeof(row[-1]))
@@ -90,7 +90,7 @@ def _parse(row: BegunRow) -> BegunConversation:
     return BegunConversation(thread, str(float(row[1])), fields)
 
 
-def _row(entry: tuple[str, dict[str, str]]) -> BegunRow:
+def _row(entry: StreamEntry) -> BegunRow:
     """Raises what `UNREADABLE` names."""
     _, values = entry
     return values["thread"], values["used_at"], values["fields"]

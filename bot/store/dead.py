@@ -87,10 +87,14 @@ class DeadLetters:
     async def withdraw(self, thread: Thread, ts: str) -> None:
         """Remove a deleted message."""
         for letter in await self.with_message(thread, ts):
-            if others := tuple(m for m in letter.messages if m.ts != ts):
-                await self.save(replace(letter, messages=others))
-            else:
-                await self.drop(letter.id)
+            await self.keep_only(letter, tuple(m for m in letter.messages if m.ts != ts))
+
+    async def keep_only(self, letter: DeadLetter, messages: tuple[Message, ...]) -> None:
+        """Remove the other messages from a letter; without any left, the letter too."""
+        if messages:
+            await self.save(replace(letter, messages=messages))
+        else:
+            await self.drop(letter.id)
 
     async def drop(self, id: str) -> bool:
         """Delete a letter; False if there is no such letter."""

@@ -62,9 +62,12 @@ def _sharing(asked: Iterable[Message], given: EngineInput) -> EngineInput:
     """The input with the questions themselves, not their copies, as far as they are unchanged:
     thousands of turns hold both while their runs last."""
     known = {message.ts: message for message in asked}
-    messages = (known.get(copy.ts, copy) for copy in given.messages)
-    shared = zip(messages, given.messages, strict=True)
-    return replace(given, messages=tuple(m if m == copy else copy for m, copy in shared))
+
+    def shared(copy: Message) -> Message:
+        question = known.get(copy.ts, copy)
+        return question if question == copy else copy
+
+    return replace(given, messages=tuple(map(shared, given.messages)))
 
 
 async def _without_protected(services: Services, overheard: list[Message]) -> list[Message]:

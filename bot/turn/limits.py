@@ -113,9 +113,9 @@ class Limits:
         accounts = [_Account(thread.team_id, "person", m.user_id) for m in messages]
         accounts.append(_Account(thread.team_id, "channel", thread.channel_id))
         for account in dict.fromkeys(accounts):
-            _, most_tokens, most_cost = self._most(account.scope)
-            if most_tokens is None and most_cost is None:
+            if account.scope not in self.reserving:
                 continue
+            _, most_tokens, most_cost = self._most(account.scope)
             tokens = used.input_tokens + used.output_tokens
             granted, before, spent = await self._hold(account, turn.id, tokens + MIN_TOKENS, cost)
             over = most_tokens is not None and before + tokens >= most_tokens
