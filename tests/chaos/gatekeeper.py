@@ -57,17 +57,20 @@ class Gatekeeper:
         self.steps.clear()
         self._counts.clear()
 
-    async def hold_all(self, but: int = 0) -> None:
+    async def hold_all(self, but: int = 0, *, may_stall: bool = False) -> None:
         """Wait until every turn is held at its point or has ended: not all take the same steps.
 
-        A turn whose request shares a round trip with a held one gets no further. So this also ends
-        once no turn takes a step any more.
+        A turn that is served by the same request as a held one, such as a claim of several, gets
+        no further. With `may_stall` this also ends once no turn takes a step any more.
         """
 
         async def are_held() -> bool:
             over = {channel for channel in self.points if set(ENDS) & set(self.steps[channel])}
             return len(self.held | over) >= len(self.points) - but
 
+        if not may_stall:
+            await wait_until(are_held)
+            return
         taken = -1
         while taken < (taken := self._counts.total()):
             with suppress(TimeoutError):

@@ -3,7 +3,7 @@
 One turn is observed through relays to learn its steps. Then one turn per step runs concurrently,
 each held at its step: before its request has reached the server, or when the server has handled it
 but the response is not delivered yet. Then the worker is killed. Not all turns take the same steps,
-and some wait for others whose requests share their round trip, so missed steps are tried again.
+and some wait for others that share their request, so missed steps are tried again.
 """
 
 from functools import partial
@@ -70,9 +70,9 @@ async def kill_at(
     gatekeeper.points = dict(zip(deployment.new_channels(len(points)), points, strict=True))
     for channel, point in gatekeeper.points.items():
         if point.step == "XREADGROUP":
-            await gatekeeper.hold_all(but=1)
+            await gatekeeper.hold_all(but=1, may_stall=True)
         await say_two(deployment, channel)
-    await gatekeeper.hold_all()
+    await gatekeeper.hold_all(may_stall=True)
     await victim.kill()
     gatekeeper.let_go.set()
     return {gatekeeper.points[channel] for channel in gatekeeper.held}

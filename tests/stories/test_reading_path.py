@@ -10,7 +10,7 @@ LEAVES = frozenset(
     {"slack", "engines", "store", "telemetry", "texts", "models", "calls", "errors", "media"}
 )
 """The ports of a turn (Slack, the AI server, Redis), logs, texts, and plain values."""
-MOST_CLIMBS = 11
+MOST_CLIMBS = 5
 
 
 async def test_a_turn_is_read_from_top_to_bottom(world: World) -> None:
