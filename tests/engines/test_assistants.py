@@ -14,6 +14,7 @@ from tests.engines.engines import (
     THREAD,
     ask,
     begin,
+    bodies,
     known_as,
     last_update,
     open_assistants_on,
@@ -36,10 +37,6 @@ from tests.fakes.openai import (
     never,
     open_fake_openai,
 )
-
-
-def bodies(fake: FakeOpenAI, path: str) -> list[Any]:
-    return [r.body for r in fake.requests if r.method == "POST" and r.path.endswith(path)]
 
 
 def user_texts(fake: FakeOpenAI, thread_id: str) -> list[str]:

@@ -1,9 +1,5 @@
 """Builders for the tests of the store: threads, messages, workers."""
 
-import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
-
 from bot.models import Conversation, Message, MessageKind, Thread
 from bot.store import Approval, Claim, Entry, Store
 from bot.store.layout import Layout
@@ -88,13 +84,3 @@ async def keys_of(store: Store, beginning: str = "") -> list[str]:
     """All keys of the store whose name starts with `beginning` after the prefix."""
     prefix = store.keys.name(beginning)
     return [key async for key in store.redis.scan_iter(match=f"{prefix}*", count=1000)]
-
-
-async def wait_until(
-    condition: Callable[[], Coroutine[Any, Any, bool]], timeout: float = 120
-) -> None:
-    async with asyncio.timeout(timeout):
-        while True:
-            if await condition():
-                return
-            await asyncio.sleep(0.005)

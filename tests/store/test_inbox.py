@@ -21,8 +21,8 @@ from tests.store.builders import (
     take_all,
     take_one,
     thread,
-    wait_until,
 )
+from tests.world import wait_until
 
 
 async def test_a_message_makes_its_thread_ready(store: Store) -> None:

@@ -26,8 +26,8 @@ from tests.store.builders import (
     take_all,
     take_one,
     thread,
-    wait_until,
 )
+from tests.world import wait_until
 
 ACTIONS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "ping": lambda store: store.ping(),

@@ -23,8 +23,8 @@ from tests.store.builders import (
     take_all,
     take_one,
     thread,
-    wait_until,
 )
+from tests.world import wait_until
 
 STEP = Step("answer", str)
 

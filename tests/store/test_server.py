@@ -14,7 +14,8 @@ from bot.errors import ConfigError
 from bot.store import open_store, server
 from bot.store.server import find_executable, open_server
 from tests.redis_server import RedisServer, find_executables
-from tests.store.builders import deliver, stamps, take_one, wait_until
+from tests.store.builders import deliver, stamps, take_one
+from tests.world import wait_until
 
 
 @pytest.mark.parametrize("executable", find_executables().values(), ids=find_executables())

@@ -23,7 +23,8 @@ from tests.redis_topologies import (
     run_node,
     run_sentinel,
 )
-from tests.store.builders import deliver, message, stamps, take_all, take_one, thread, wait_until
+from tests.store.builders import deliver, message, stamps, take_all, take_one, thread
+from tests.world import wait_until
 
 PREFIX = "on-many"
 KEY = f"{{{PREFIX}}}:"
