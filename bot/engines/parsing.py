@@ -8,10 +8,8 @@ from typing import Any
 from pydantic_core import from_json
 
 from bot.engines.size import PARSED_BYTES, SMALL_BYTES, parsed_size
-from bot.engines.transport import ResponseTooLarge
+from bot.engines.transport import PIECE, ResponseTooLarge
 
-PIECE = 64 * 1024
-"""Bytes that are repaired at once."""
 _HIGH, _LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _LONE = re.compile(rb"%b(?!%b)|%b(?<!%b%b)" % (_HIGH, _LOW, _LOW, _HIGH, _LOW))
 """Escaped surrogates that are not one of a pair."""

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bot.tools.output import ANYTHING, DEEPEST_SCHEMA, TYPES
+from bot.tools.output import ANYTHING, DEEPEST_SCHEMA, TYPES, are_strings
 
 Schema = Mapping[str, Any]
 
@@ -52,7 +52,7 @@ def _flat(root: Schema) -> Schema:
     for key in _ALTERNATIVES:
         for branch in _branches(root, key):
             properties |= _map(branch.get("properties"))
-            if key in ("allOf", "$ref") and _are_texts(branch.get("required")):
+            if key in ("allOf", "$ref") and are_strings(branch.get("required")):
                 required += branch["required"]
     kept = {key: value for key, value in root.items() if key not in _NOT_AT_THE_TOP}
     properties |= root.get("properties", {})
@@ -124,13 +124,9 @@ def _is_schema(value: Any) -> bool:
     return isinstance(value, Mapping | bool)
 
 
-def _are_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_is_text, value))
-
-
 def _are_types(value: Any) -> bool:
     kinds = [value] if isinstance(value, str) else value
-    return _are_texts(kinds) and bool(kinds) and TYPES.issuperset(kinds)
+    return are_strings(kinds) and bool(kinds) and TYPES.issuperset(kinds)
 
 
 def _are_named(value: Any) -> bool:
@@ -152,7 +148,7 @@ def _is_pattern(value: Any) -> bool:
 def _are_dependent(value: Any) -> bool:
     if not isinstance(value, Mapping):
         return False
-    return all(_are_texts(each) and len(set(each)) == len(each) for each in value.values())
+    return all(are_strings(each) and len(set(each)) == len(each) for each in value.values())
 
 
 _CHECKS: Mapping[str, Callable[[Any], bool]] = {
@@ -165,7 +161,7 @@ _CHECKS: Mapping[str, Callable[[Any], bool]] = {
     **dict.fromkeys(_LISTED, _are_listed),
     "multipleOf": lambda value: _is_number(value) and value > 0,
     "type": _are_types,
-    "required": _are_texts,
+    "required": are_strings,
     "enum": lambda value: isinstance(value, list) and bool(value),
     "examples": lambda value: isinstance(value, list),
     "pattern": _is_pattern,

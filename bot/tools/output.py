@@ -39,7 +39,7 @@ def _is_sound(schema: Any, depth: int = 0) -> bool:
         return False
     type_, required, enum = schema.get("type", []), schema.get("required", []), schema.get("enum")
     types = [type_] if isinstance(type_, str) else type_
-    if not (_are_strings(types) and TYPES.issuperset(types) and _are_strings(required)):
+    if not (are_strings(types) and TYPES.issuperset(types) and are_strings(required)):
         return False
     if enum is not None and not (isinstance(enum, list) and enum):
         return False
@@ -58,7 +58,8 @@ def _parts(schema: Mapping[str, Any]) -> Iterator[Any]:
         yield schema.get(key, True)
 
 
-def _are_strings(value: Any) -> bool:
+def are_strings(value: Any) -> bool:
+    """Whether a value is a list of strings."""
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bot.calls import FunctionOutput
+from bot.calls import FunctionCall, FunctionOutput
 from bot.engines import RunRequest
 from bot.engines.api import Api, with_id
 from bot.engines.assistants.answers import Answers
@@ -192,7 +192,7 @@ class AssistantsEngine:
             yield await self._answers.with_calls(run, partial)
             return
         if calls:
-            partial.run = await self._answer_unavailable_tools(run, fields(partial.run))
+            partial.run = await self._answer_unavailable_tools(run, calls) or partial.run
             async with following:
                 async for polled in following.polled():
                     if polled is not None:
@@ -284,19 +284,21 @@ class AssistantsEngine:
         path = ("threads", run.conversation_id, "runs", run.id)
         return with_id(await self._api.get(*path))
 
-    async def _answer_unavailable_tools(self, run: Run, state: Item) -> Item:
-        """Submit outputs for unavailable tools, so that the model continues without them. A refusal
-        leaves the run as it is."""
+    async def _answer_unavailable_tools(
+        self, run: Run, calls: Sequence[FunctionCall]
+    ) -> Item | None:
+        """Submit outputs for unavailable tools, so that the model continues without them; None if
+        they are refused, which leaves the run as it is."""
         outputs = [
             {"tool_call_id": call.id, "output": "error: this tool is not available"}
-            for call in waiting_calls(state)
+            for call in calls
         ]
         path = ("threads", run.conversation_id, "runs", run.id, "submit_tool_outputs")
         try:
             return with_id(await self._api.post(*path, body={"tool_outputs": outputs}))
         except RunFailed as error:
             log.warning("outputs_refused", run=run.id, reason=error.reason)
-            return state
+            return None
 
 
 @dataclass(frozen=True, slots=True)
